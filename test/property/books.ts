@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { count } from './arbitraries.ts'
+import { addMeasures, type Measures } from './details.ts'
 import type { Model } from './model.ts'
 import { GROUPS, SLOTS } from './slots.ts'
 
@@ -24,7 +25,12 @@ export type ActStep =
   | { do: 'reverse'; nth: number }
 
 /** What an event added to an account: the kind, the id, and its sums. */
-export type Effect = { kind: 'groups' | 'apiKeys' | 'keys'; id: number | string; sums: bigint[] }
+export type Effect = {
+  kind: 'groups' | 'apiKeys' | 'keys'
+  id: number | string
+  sums: bigint[]
+  measures?: Measures
+}
 
 /** An event that may be reversed. */
 export type Counted = {
@@ -128,7 +134,9 @@ export class NaiveBooks {
 
   reverse(counted: Counted): Refusal {
     const { kind, effects, isReversed } = counted
-    const isNothing = effects.every(({ sums }) => sums.every((sum) => sum === 0n))
+    const isNothing = effects.every(
+      ({ sums, measures }) => sums.every((sum) => sum === 0n) && !measures?.size,
+    )
     if (kind === 'adoption' || (kind === 'flush' && isNothing)) return [422, 'counts nothing']
     if (isReversed) return [409, 'already reversed']
     const { quotas } = this.model
@@ -165,6 +173,11 @@ export class NaiveBooks {
   apply(effects: readonly Effect[], sign: bigint): void {
     for (const effect of effects) {
       const add = (index: number) => sign * (effect.sums[index] ?? 0n)
+      const counted =
+        effect.kind === 'keys'
+          ? this.model.keys.get(effect.id as string)!
+          : this.model[effect.kind].get(effect.id as number)!
+      addMeasures(counted.measures, effect.measures ?? new Map(), sign)
       if (effect.kind === 'keys') {
         const { used } = this.model.keys.get(effect.id as string)!
         used.requests += add(0)

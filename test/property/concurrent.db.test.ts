@@ -31,6 +31,10 @@ const bounds: Bounds = { attempted: 0n, acknowledged: 0n, positions: [] }
 
 beforeAll(async () => {
   instances = [one, await startTestService({ database: one.database })]
+  const declared = { dimensions: [{ name: 'd_0' }], measures: [{ name: 'm0' }, { name: 'm1' }] }
+  model.putCatalog(declared)
+  const put = await toAnswer(await one.putCatalog(declared))
+  others.set(put.positions!, 'CatalogChanged')
 })
 
 test(

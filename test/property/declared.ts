@@ -1,6 +1,7 @@
 import { expect } from 'bun:test'
 import fc from 'fast-check'
 import type { TestService } from '../support/service.ts'
+import type { Measures } from './details.ts'
 import { type Answer, errorOnly, get, NOTHING, toAnswer } from './exact.ts'
 import type { ExactRow } from './model-reads.ts'
 import type { CatalogPut } from './naive-catalog.ts'
@@ -74,12 +75,23 @@ export class NaiveDeclared {
     return true
   }
 
-  /** The measures of a row, once any was declared; the flushes of this model have none. */
-  measured(): { measures?: Record<string, bigint> } {
+  /** The measures of a row, once any was declared; retired ones only if they were counted. */
+  measured(totals: Measures): { measures?: Record<string, bigint> } {
     const { measures } = this.#rows
     if (measures.size === 0) return {}
-    const active = [...measures].filter(([, { ended }]) => !ended)
-    return { measures: Object.fromEntries(active.map(([name]) => [name, 0n])) }
+    const all = [...measures].map(([name, { ended }]) => ({ name, ended, sum: totals.get(name) }))
+    const shown = all.filter(({ ended, sum = 0n }) => !ended || sum !== 0n)
+    return { measures: Object.fromEntries(shown.map(({ name, sum = 0n }) => [name, sum])) }
+  }
+
+  /** The names that flushes may use. */
+  active(kind: DeclaredKind): string[] {
+    return [...this.#rows[kind]].flatMap(([name, { ended }]) => (ended ? [] : name)).sort()
+  }
+
+  /** True if a flush may use all these names. */
+  hasAll(kind: DeclaredKind, names: readonly string[]): boolean {
+    return names.every((name) => this.#rows[kind].get(name)?.ended === false)
   }
 
   /** Starts with what earlier runs have left in the catalog. */

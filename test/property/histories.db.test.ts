@@ -36,6 +36,9 @@ test('an audit of these histories finds nothing, and compares every act', async 
     where e.type in ('EventReversed', 'UnknownKeysAdopted')`
   expect(report).toMatchObject({ acts: row!.acts, missedActs: 0 })
   expect(row!.acts).toBeGreaterThan(0)
+  const measured = await service.database.owner`
+    select from events e where e.payload->'measures' is not null limit 1`
+  expect(measured.length).toBe(1)
 })
 
 test('plain SQL adds up the same totals, usage and unknown keys', async () => {

@@ -15,13 +15,13 @@ export function summaryOf({ groups }: Model): ExactRow {
 
 /** Returns the rows of GET /admin/provider-groups?ended=true by id. */
 export function groupRowsOf({ groups, declared }: Model): Map<string, ExactRow> {
-  return mapRows(groups, (id, { external_id, name, ended, requests, successes }) => ({
+  return mapRows(groups, (id, { external_id, name, ended, requests, successes, measures }) => ({
     id: BigInt(id),
     external_id,
     name,
     ...rated(requests, successes),
     ...(ended ? { ended_at: true } : {}),
-    ...declared.measured(),
+    ...declared.measured(measures),
   }))
 }
 
@@ -34,7 +34,7 @@ export function apiKeyRowsOf({ apiKeys, declared }: Model): Map<string, ExactRow
     name: row.name,
     ...rated(row.requests, row.successes),
     ...(row.ended ? { ended_at: true } : {}),
-    ...declared.measured(),
+    ...declared.measured(row.measures),
   }))
 }
 
@@ -52,7 +52,7 @@ export function keyRowsOf({ keys, quotas, declared }: Model): Map<string, ExactR
       last_accessed_at: last === 0n ? null : isoSeconds(last),
       ...(ended ? { ended_at: true } : {}),
       ...periodOf(key),
-      ...declared.measured(),
+      ...declared.measured(key.measures),
     }
   })
 }

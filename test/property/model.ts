@@ -1,5 +1,6 @@
 import { type Counted, NaiveBooks } from './books.ts'
 import { NaiveDeclared } from './declared.ts'
+import { addMeasures, type Measures } from './details.ts'
 import { type Entry, type Kind, readNaively, readTimeNaively } from './naive-body.ts'
 import type { CatalogPut, Named } from './naive-catalog.ts'
 import { NaiveQuotas } from './quota.ts'
@@ -24,7 +25,7 @@ export type Accepted = {
 }
 
 type Row = { name: string | null; ended: boolean }
-type Rated = { requests: bigint; successes: bigint }
+type Rated = { requests: bigint; successes: bigint; measures: Map<string, bigint> }
 type Group = Row & Rated & { external_id: string | null }
 type ApiKey = Group & { group_id: number }
 type Key = Row & {
@@ -32,6 +33,7 @@ type Key = Row & {
   quota_period: string
   quota_tz: string
   used: { requests: bigint; tokens: bigint; quota: bigint }
+  measures: Map<string, bigint>
 } & {
   last: bigint
 }
@@ -68,20 +70,21 @@ export class Model {
     for (const [i, { name }] of provider_groups.entries()) {
       const { id, external_id } = groupIds[i]!
       const old = this.groups.get(id)
-      const counted = old ?? { requests: 0n, successes: 0n }
+      const counted = old ?? { requests: 0n, successes: 0n, measures: new Map() }
       this.groups.set(id, { ...counted, ...renamed(live(old), name), external_id })
     }
     for (const [i, { name, group_id }] of api_keys.entries()) {
       const { id, external_id } = apiKeyIds[i]!
       const old = this.apiKeys.get(id)
-      const counted = old ?? { requests: 0n, successes: 0n }
+      const counted = old ?? { requests: 0n, successes: 0n, measures: new Map() }
       const group = group_id ?? live(old)?.group_id ?? 0
       const row = { ...counted, ...renamed(live(old), name), external_id, group_id: group }
       this.apiKeys.set(id, row)
     }
     for (const { token_hash, name, quota_limit, ...period } of keys) {
       const old = this.keys.get(token_hash)
-      const counted = old ?? { used: { requests: 0n, tokens: 0n, quota: 0n }, last: 0n }
+      const used = { requests: 0n, tokens: 0n, quota: 0n }
+      const counted = old ?? { used, measures: new Map(), last: 0n }
       const limit = quota_limit ?? live(old)?.quota_limit ?? -1
       const kept = live(old)
       this.keys.set(token_hash, {
@@ -122,9 +125,11 @@ export class Model {
   /** Returns the same text for the same entries in any order, however their keys are named. */
   bagOf(entries: Entry[]): string {
     return entries
-      .map(({ key, name, numbers }) => {
+      .map(({ key, name, numbers, details }) => {
         const named = name === null ? key : (this.apiKeyIdOf(name) ?? name)
-        return JSON.stringify([named, numbers.map(String)])
+        const measures = Array.from(details?.measures ?? [], ([name, value]) => `${name} ${value}`)
+        const all = [...(details?.dimensions ?? []), ...measures.sort()]
+        return JSON.stringify([named, numbers.map(String), all])
       })
       .sort()
       .join('\n')
@@ -148,7 +153,12 @@ export class Model {
     }
     const ageS = countedAt === null ? 0 : Date.now() / 1_000 - countedAt
     const isOutOfRange = ageS > TIMES_S.before || ageS < -TIMES_S.after
-    if (isOutOfRange || entries.some((entry) => this.namesTwoKeys(entry))) {
+    const isUndeclared = entries.some(({ details }) =>
+      (['dimensions', 'measures'] as const).some(
+        (kind) => !this.declared.hasAll(kind, details?.names[kind] ?? []),
+      ),
+    )
+    if (isOutOfRange || isUndeclared || entries.some((entry) => this.namesTwoKeys(entry))) {
       return { status: 400, error: 'invalid stats payload' }
     }
     const effectiveMs = countedAt === null ? Date.now() : countedAt * 1_000
@@ -176,16 +186,18 @@ export class Model {
       const key = live(this.apiKeys.get(id))
       const group = live(this.groups.get(key?.group_id ?? 0))
       if (!key) this.unknown.note('api-keys', entry, counted)
-      if (!key || numbers[0] === 0n) continue
-      updated.add(id)
-      if (group) groups.add(key.group_id)
+      const { measures = NONE } = entry.details ?? {}
+      if (!key || (numbers[0] === 0n && measures.size === 0)) continue
+      if (numbers[0]! > 0n) updated.add(id)
+      if (numbers[0]! > 0n && group) groups.add(key.group_id)
       for (const row of group ? [key, group] : [key]) {
         row.requests += numbers[0]!
         row.successes += numbers[1]!
+        addMeasures(row.measures, measures)
       }
       const sums = [numbers[0]!, numbers[1]!]
-      counted.effects.push({ kind: 'apiKeys', id, sums })
-      if (group) counted.effects.push({ kind: 'groups', id: key.group_id, sums })
+      counted.effects.push({ kind: 'apiKeys', id, sums, measures })
+      if (group) counted.effects.push({ kind: 'groups', id: key.group_id, sums, measures })
     }
     return { updated: BigInt(updated.size), groups_updated: BigInt(groups.size) }
   }
@@ -196,19 +208,25 @@ export class Model {
       const { key: hash, numbers } = entry
       const key = live(this.keys.get(hash as string))
       if (!key) this.unknown.note('keys', entry, counted)
-      if (!key || numbers.every((number) => number === 0n)) continue
+      const { measures = NONE } = entry.details ?? {}
+      const isNothing = numbers.every((number) => number === 0n)
+      if (!key || (isNothing && measures.size === 0)) continue
       const [requests, tokens, last] = numbers as [bigint, bigint, bigint]
       key.used.requests += requests
       key.used.tokens += tokens
       const quota = key.quota_limit >= 0 ? tokens : 0n
       key.used.quota += quota
-      counted.effects.push({ kind: 'keys', id: hash as string, sums: [requests, tokens, quota] })
+      addMeasures(key.measures, measures)
+      const sums = [requests, tokens, quota]
+      counted.effects.push({ kind: 'keys', id: hash as string, sums, measures })
       if (last > key.last) key.last = last
-      updated++
+      if (!isNothing) updated++
     }
     return { updated }
   }
 }
+
+const NONE: Measures = new Map()
 
 /** Returns the row, or undefined if it is retired. */
 export function live<R extends Row>(row: R | undefined): R | undefined {

@@ -1,3 +1,5 @@
+import { readDetails } from './details.ts'
+
 /** The two kinds of flushes, by the list that their entries count for. */
 export type Kind = 'api-keys' | 'keys'
 
@@ -10,7 +12,13 @@ export const PATHS: Record<Kind, string> = {
  * An entry that is not skipped: its key, and its numbers in the order of `NUMBERS`. An API key may
  * be named by its external id; then `key` is 0 unless its id was posted, too.
  */
-export type Entry = { key: number | string; name: string | null; numbers: bigint[] }
+export type Entry = {
+  key: number | string
+  name: string | null
+  numbers: bigint[]
+  /** Absent if it was not read from a body. */
+  details?: ReturnType<typeof readDetails>
+}
 
 /** The meaning of a body; `shape` and `numbers` are the two ways in which it can be wrong. */
 export type Reading = Entry[] | 'shape' | 'numbers'
@@ -74,7 +82,7 @@ function readEntry(kind: Kind, entry: Json): Entry | 'skipped' | 'shape' | 'numb
   if (numbers.some((number) => number < 0n)) return 'numbers'
   if (kind === 'api-keys' && numbers[1]! > numbers[0]!) return 'numbers'
   if (kind === 'keys' && numbers[2]! >= YEAR_10000) return 'numbers'
-  return { key, name: name === '' ? null : name, numbers }
+  return { key, name: name === '' ? null : name, numbers, details: readDetails(fields) }
 }
 
 /** Returns null if it is not an id; 0 means that the entry is skipped. */

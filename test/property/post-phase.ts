@@ -1,5 +1,6 @@
 import { expect } from 'bun:test'
 import type { TestService } from '../support/service.ts'
+import { nameDetails } from './details.ts'
 import { type Answer, toAnswer } from './exact.ts'
 import type { Accepted, Model } from './model.ts'
 import { PATHS } from './naive-body.ts'
@@ -39,7 +40,8 @@ let made = 0
 
 function expectFlush(model: Model, range: Range, plannedPost: PlannedPost): Expected {
   const { kind, entries, ageS } = plannedPost.flush
-  const text = range.moveFlush(entries.map(withOneName), ageS)
+  const named = nameDetails(entries.map(withOneName), model.declared, { others: false })
+  const text = range.moveFlush(named, ageS)
   const key = plannedPost.retries === null ? null : `key-${made++}`
   const before = totalOf(model)
   const answer = model.flush(kind, text, key)

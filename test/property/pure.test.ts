@@ -93,7 +93,9 @@ type Reading = { entries: Entry[]; countedAt: number | null } | 'shape' | 'numbe
 function readAll(kind: Kind, text: string): Reading {
   const [entries, countedAt] = [readNaively(kind, text), readTimeNaively(text)]
   if (entries === 'shape' || countedAt === 'shape') return 'shape'
-  return entries === 'numbers' ? 'numbers' : { entries, countedAt }
+  if (entries === 'numbers') return 'numbers'
+  // These bodies have no dimensions and measures.
+  return { entries: entries.map(({ details: _, ...entry }) => entry), countedAt }
 }
 
 /** Reads a body with the parsers of src; returns it in the form of the naive reader. */

@@ -5,6 +5,7 @@ import { adopt, compareUnknown, isNameIn } from './adoptions.ts'
 import type { ActStep } from './books.ts'
 import { changeFlush } from './changed-entries.ts'
 import { retireDeclared } from './declared.ts'
+import { nameDetails } from './details.ts'
 import {
   type Answer,
   errorOnly,
@@ -80,7 +81,8 @@ export class Session {
       case 'end':
         return this.#end(step)
       case 'flush': {
-        const text = this.#range.moveFlush(step.entries, step.ageS)
+        const entries = nameDetails(step.entries, this.#model.declared)
+        const text = this.#range.moveFlush(entries, step.ageS)
         const idempotencyKey = this.#newKey(step.idempotencyKey)
         if (idempotencyKey !== null) this.#keyed.push({ kind: step.kind, text, idempotencyKey })
         return this.#flush(step.kind, text, idempotencyKey)

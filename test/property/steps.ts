@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { goodEntry, type KeyNames } from './arbitraries.ts'
 import { type ActStep, actStep } from './books.ts'
 import { type DeclaredKind, declaration, declaredName } from './declared.ts'
+import { withDetails } from './details.ts'
 import type { Kind } from './naive-body.ts'
 import type { CatalogPut, Named } from './naive-catalog.ts'
 import { GROUPS, SLOTS } from './slots.ts'
@@ -123,9 +124,10 @@ const age = fc.oneof(
 export const goodFlush: fc.Arbitrary<PlannedFlush> = kind.chain((kind) =>
   fc.record({
     kind: fc.constant(kind),
-    entries: fc.array(goodEntry<KeyNames | string>(kind, kind === 'keys' ? hash : keyNames), {
-      maxLength: 8,
-    }),
+    entries: fc.array(
+      withDetails(goodEntry<KeyNames | string>(kind, kind === 'keys' ? hash : keyNames)),
+      { maxLength: 8 },
+    ),
     ageS: age,
   }),
 )

@@ -1,4 +1,5 @@
 import type { Counted, Effect } from './books.ts'
+import type { Measures } from './details.ts'
 import { live, type Model } from './model.ts'
 import type { ExactRow } from './model-reads.ts'
 import type { Entry, Kind } from './naive-body.ts'
@@ -12,6 +13,7 @@ type Unknown = {
   /** Requests, and successes or tokens. */
   sums: [bigint, bigint]
   last: bigint
+  measures: Measures
   isAdopted: boolean
 }
 
@@ -28,7 +30,7 @@ export class NaiveUnknown {
 
   constructor(private readonly model: Model) {}
 
-  note(kind: Kind, { key, name, numbers }: Entry, flush: Counted): void {
+  note(kind: Kind, { key, name, numbers, details }: Entry, flush: Counted): void {
     const entries = this.#entries.get(flush) ?? []
     this.#entries.set(flush, entries)
     const id = name === null ? null : this.model.apiKeyIdOf(name)
@@ -37,6 +39,7 @@ export class NaiveUnknown {
       name: name !== null && id === null ? `ext:${name}` : String(id ?? key),
       sums: [numbers[0]!, numbers[1]!],
       last: numbers[2] ?? 0n,
+      measures: details?.measures ?? new Map(),
       isAdopted: false,
     })
   }
@@ -94,12 +97,14 @@ export class NaiveUnknown {
   }
 
   /** What an adoption of these keys counts for an entry; null if they do not include its key. */
-  #effectsOf({ kind, name, sums }: Unknown, { api_keys = [], keys = [] }: CatalogPut) {
+  #effectsOf({ kind, name, sums, measures }: Unknown, { api_keys = [], keys = [] }: CatalogPut) {
     const { model } = this
     if (kind === 'keys') {
       if (!keys.some(({ token_hash }) => token_hash === name)) return null
       const isTracked = model.keys.get(name)!.quota_limit >= 0
-      return [{ kind: 'keys', id: name, sums: [...sums, isTracked ? sums[1] : 0n] }] as Effect[]
+      return [
+        { kind: 'keys', id: name, sums: [...sums, isTracked ? sums[1] : 0n], measures },
+      ] as Effect[]
     }
     const isExternal = name.startsWith('ext:')
     const id = isExternal ? model.apiKeyIdOf(name.slice('ext:'.length)) : Number(name)
@@ -108,8 +113,9 @@ export class NaiveUnknown {
     )
     if (!isNamed) return null
     const { group_id } = model.apiKeys.get(id!)!
-    const effects: Effect[] = [{ kind: 'apiKeys', id: id!, sums }]
-    if (live(model.groups.get(group_id))) effects.push({ kind: 'groups', id: group_id, sums })
+    const effects: Effect[] = [{ kind: 'apiKeys', id: id!, sums, measures }]
+    const group = { kind: 'groups', id: group_id, sums, measures } as const
+    if (live(model.groups.get(group_id))) effects.push(group)
     return effects
   }
 
