@@ -837,7 +837,7 @@ CREATE INDEX unknown_taken_name ON tallybook.unknown_taken USING btree (generati
            FROM (( SELECT COALESCE(sum((c.length)::bigint), (0)::numeric) AS entries
                    FROM json_array_elements_text((e.payload -> 'counts'::text)) c(length)) l
              CROSS JOIN LATERAL UNNEST(unpack_column((e.payload -> 'ids'::text), (l.entries)::bigint), unpack_column((e.payload -> 'requests'::text), (l.entries)::bigint), unpack_column((e.payload -> 'failures'::text), (l.entries)::bigint)) WITH ORDINALITY i_1(id, requests, failures, ordinal))
-          WHERE (e.version = 4)) i)
+          WHERE (e.version >= 4)) i)
      LEFT JOIN LATERAL ROWS FROM(json_array_elements_text((e.payload -> 'named'::text)), json_array_elements_text((e.payload -> 'names'::text))) n(index, name) ON (((n.index)::bigint = (i.ordinal - 1))))
   WHERE (e.type = 'ApiKeyStatsFlushed'::text)
 UNION ALL
@@ -874,7 +874,7 @@ UNION ALL
             i_1.last_accessed_at
            FROM (json_array_elements_text((e.payload -> 'hashes'::text)) WITH ORDINALITY h(hash, ordinal)
              JOIN UNNEST(unpack_column((e.payload -> 'quota_tracked'::text), (json_array_length((e.payload -> 'hashes'::text)))::bigint), unpack_column((e.payload -> 'requests'::text), (json_array_length((e.payload -> 'hashes'::text)))::bigint), unpack_column((e.payload -> 'tokens'::text), (json_array_length((e.payload -> 'hashes'::text)))::bigint), unpack_column((e.payload -> 'last_accessed_at'::text), (json_array_length((e.payload -> 'hashes'::text)))::bigint)) WITH ORDINALITY i_1(quota_tracked, requests, tokens, last_accessed_at, ordinal) USING (ordinal))
-          WHERE (e.version = 2)) i)
+          WHERE (e.version >= 2)) i)
   WHERE (e.type = 'KeyStatsFlushed'::text);
 
 -- function append_act(bigint,text,smallint,text,text,text,text,timestamp with time zone,interval)

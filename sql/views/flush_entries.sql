@@ -58,7 +58,7 @@ from events e
         unpack_column(e.payload -> 'requests', l.entries::bigint),
         unpack_column(e.payload -> 'failures', l.entries::bigint)
       ) with ordinality as i(id, requests, failures, ordinal)
-    where e.version = 4
+    where e.version >= 4
   ) i
   left join lateral rows from (
     json_array_elements_text(e.payload -> 'named'),
@@ -102,7 +102,7 @@ from events e
         unpack_column(e.payload -> 'last_accessed_at', json_array_length(e.payload -> 'hashes'))
       ) with ordinality as i(quota_tracked, requests, tokens, last_accessed_at, ordinal)
         using (ordinal)
-    where e.version = 2
+    where e.version >= 2
   ) i
 where e.type = 'KeyStatsFlushed';
 

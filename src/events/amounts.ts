@@ -8,8 +8,7 @@ import {
   PayloadError,
   sameRows,
 } from './columns.ts'
-import { isCombination } from './details.ts'
-import { isMeasureNumber } from './details-payload.ts'
+import { isCombination, isMeasureNumber } from './details.ts'
 import type { Postings } from './postings.ts'
 
 /**

@@ -1,11 +1,13 @@
 import type { ApiKeyFlush } from './api-key-flush.ts'
 import { decodeColumns, isCount, isId, isStorable, PayloadError } from './columns.ts'
-import { decodeExtras, encodeExtras } from './details-payload.ts'
+import { decodeCombinedDetails } from './combined-details.ts'
+import { decodeDetails, decodeExtras, encodeExtras } from './details-payload.ts'
 import { pack, unpack } from './packed.ts'
 
 /** The version in which a flush is written. */
 export function versionOfApiKeyFlush({ names, details, counted_at }: ApiKeyFlush): number {
-  if (details !== undefined || counted_at !== undefined) return 4
+  if (details !== undefined) return 5
+  if (counted_at !== undefined) return 4
   return names === undefined ? 2 : 3
 }
 
@@ -20,7 +22,7 @@ export function versionOfApiKeyFlush({ names, details, counted_at }: ApiKeyFlush
  * (the id is 0 unless one was posted, too): `"named":[3],"names":["sk-9f"]`.
  */
 export function encodeApiKeyFlush(flush: ApiKeyFlush): string {
-  if (versionOfApiKeyFlush(flush) === 4) return encodePacked(flush)
+  if (versionOfApiKeyFlush(flush) >= 4) return encodePacked(flush)
   const { groups, counts, ids, requests, successes, names } = flush
   const failing: number[] = []
   const failures: number[] = []
@@ -40,8 +42,9 @@ function encodeNames(names: ApiKeyFlush['names']) {
 }
 
 /**
- * Encodes a payload of version 4, for flushes with a time of their own, dimensions or measures. Its
- * columns of numbers are packed; names are as in version 3, details as in details.ts.
+ * Encodes a payload of version 4, for flushes with a time of their own, or of version 5, for those
+ * with dimensions or measures. Its columns of numbers are packed; names are as in version 3,
+ * details as in details-payload.ts.
  *
  *     {"groups":[1,0,null],"counts":[2,1,1],"ids":[10,"AEAIAQMJ"],"requests":[3,"fYg="],
  *      "failures":[2,"gQ=="],"counted_at":1700000000}
@@ -70,6 +73,15 @@ export function decodeApiKeyFlush3(payload: unknown): ApiKeyFlush {
 
 /** Reads a stored payload of version 4. Throws PayloadError if no append could have written it. */
 export function decodeApiKeyFlush4(payload: unknown): ApiKeyFlush {
+  return decodePacked(payload, decodeCombinedDetails)
+}
+
+/** Reads a stored payload of version 5. Throws PayloadError if no append could have written it. */
+export function decodeApiKeyFlush5(payload: unknown): ApiKeyFlush {
+  return decodePacked(payload, decodeDetails)
+}
+
+function decodePacked(payload: unknown, decode: typeof decodeDetails): ApiKeyFlush {
   const { counts } = decodeColumns(payload, { counts: isCount }) as { counts: number[] }
   const length = counts.reduce((sum, count) => sum + count, 0)
   const packed = payload as Record<'ids' | 'requests' | 'failures' | 'named', unknown>
@@ -83,7 +95,7 @@ export function decodeApiKeyFlush4(payload: unknown): ApiKeyFlush {
   const flush: ApiKeyFlush = {
     ...decodeRuns(payload, length),
     ...{ ids, requests, successes: requests.map((count, i) => count - failures[i]!) },
-    ...decodeExtras(payload as object, length),
+    ...decodeExtras(payload as object, length, decode),
   }
   const hasNames = 'named' in (payload as object)
   if (!hasNames && ids.includes(0)) throw new PayloadError('an entry names no key')

@@ -1,5 +1,5 @@
-import { MAX_DIMENSIONS } from './catalog-change.ts'
-import { isStorable } from './columns.ts'
+import { MAX_DIMENSIONS, MAX_MEASURES_EVER } from './catalog-change.ts'
+import { isCount, isStorable } from './columns.ts'
 import type { PostedDetails as DetailsOfPostings } from './postings.ts'
 
 /** A value of each dimension; null where an entry has none. */
@@ -188,6 +188,10 @@ export function detailRow(details: Details | undefined, i: number): DetailRow {
     measures: Object.fromEntries(measures.map(({ name, values }) => [name, values[i]!])),
   }
 }
+
+/** True for a number that a catalog may give to a measure. */
+export const isMeasureNumber = (number: unknown): boolean =>
+  isCount(number) && (number as number) < MAX_MEASURES_EVER
 
 export const isObject = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -6,6 +6,7 @@ import {
   PayloadError,
   sameRows,
 } from './columns.ts'
+import { decodeCombinedDetails } from './combined-details.ts'
 import {
   columnsToCompare,
   type Declared,
@@ -15,7 +16,7 @@ import {
   resolveDetails,
   type Undeclared,
 } from './details.ts'
-import { decodeExtras, encodeExtras } from './details-payload.ts'
+import { decodeDetails, decodeExtras, encodeExtras } from './details-payload.ts'
 import { pack, unpack } from './packed.ts'
 
 /** The posted entries by column; index i of every column is one entry, in the order posted. */
@@ -112,13 +113,15 @@ export function sameKeyEntries(a: KeyEntries, b: PostedKeyEntries): boolean {
 }
 
 /** The version in which a flush is written. */
-export const versionOfKeyFlush = ({ details, counted_at }: KeyFlush): number =>
-  details === undefined && counted_at === undefined ? 1 : 2
+export function versionOfKeyFlush({ details, counted_at }: KeyFlush): number {
+  if (details !== undefined) return 3
+  return counted_at === undefined ? 1 : 2
+}
 
 /**
- * Encodes a payload of version 1, or of version 2 for flushes with a time of their own, dimensions
- * or measures. There the columns of numbers are packed; `quota_tracked` is 0 for null, 1 for false
- * and 2 for true.
+ * Encodes a payload of version 1, or of version 2 for flushes with a time of their own, or of 3 for
+ * those with dimensions or measures. There the columns of numbers are packed; `quota_tracked` is 0
+ * for null, 1 for false and 2 for true.
  *
  *     {"hashes":["3f08…"],"requests":[2,"gA=="],"tokens":[2,"wA=="],
  *      "last_accessed_at":[31,"ykmoAA=="],"quota_tracked":[1,"gA=="],"counted_at":1700000000}
@@ -148,7 +151,16 @@ export function decodeKeyFlush1(payload: unknown): KeyFlush {
 }
 
 /** Reads a payload of version 2. Throws PayloadError if no append could have written it. */
-export function decodeKeyFlush(payload: unknown): KeyFlush {
+export function decodeKeyFlush2(payload: unknown): KeyFlush {
+  return decodePacked(payload, decodeCombinedDetails)
+}
+
+/** Reads a payload of version 3. Throws PayloadError if no append could have written it. */
+export function decodeKeyFlush3(payload: unknown): KeyFlush {
+  return decodePacked(payload, decodeDetails)
+}
+
+function decodePacked(payload: unknown, decode: typeof decodeDetails): KeyFlush {
   const { hashes } = decodeColumns(payload, { hashes: isHash }) as { hashes: string[] }
   const columns = payload as Record<string, unknown>
   const numbers = (name: string) => unpack(columns[name], hashes.length, name)
@@ -161,7 +173,7 @@ export function decodeKeyFlush(payload: unknown): KeyFlush {
   return {
     ...{ hashes, requests: numbers('requests'), tokens: numbers('tokens'), last_accessed_at },
     quota_tracked: tracked.map((value) => TRACKED[value] as boolean | null),
-    ...decodeExtras(payload as object, hashes.length),
+    ...decodeExtras(payload as object, hashes.length, decode),
   }
 }
 

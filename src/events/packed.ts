@@ -19,8 +19,8 @@ const MAX_LENGTH = 2 ** 24
 /** Bits that are written or read in one step: with 7 left over they fit into 32. */
 const STEP_BITS = 24
 
-export function pack(values: readonly number[]): Packed {
-  const bits = widthOf(values)
+/** `bits` is `widthOf(values)`. */
+export function pack(values: readonly number[], bits = widthOf(values)): Packed {
   const bytes = Buffer.allocUnsafe(Math.ceil((values.length * bits) / 8))
   let at = 0
   let left = 0
@@ -82,7 +82,8 @@ function bitsOf(value: number, rest: number, step: number): number {
   return Math.floor(value / 2 ** rest) % 2 ** step
 }
 
-function widthOf(values: readonly number[]): number {
+/** Returns the bits of the largest value. */
+export function widthOf(values: readonly number[]): number {
   let largest = 0
   for (const value of values) if (value > largest) largest = value
   const high = Math.floor(largest / 2 ** 32)

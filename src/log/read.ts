@@ -216,19 +216,21 @@ type EventRow = {
 export const recordedAt = (sql: Sql | Transaction) =>
   sql.unsafe(`${toMicroseconds('e.recorded_at')} as recorded_at`)
 
+/** Condition on `e`: a flush that may have a time of its own, dimensions and measures. */
+export const mayHaveDetails = (sql: Sql | Transaction) => sql`
+  (
+    (e.type = 'ApiKeyStatsFlushed' and e.version >= 4)
+    or (e.type = 'KeyStatsFlushed' and e.version >= 2)
+  )`
+
 /**
  * Selects the time of its own (Unix seconds) that flush `e` states; null if there is none.
  */
 export const statedTime = (sql: Sql | Transaction) => sql`
   case
-    when (e.type, e.version) in (('ApiKeyStatsFlushed', 4), ('KeyStatsFlushed', 2))
-      and json_typeof(e.payload->'counted_at') = 'number'
+    when ${mayHaveDetails(sql)} and json_typeof(e.payload->'counted_at') = 'number'
       then (e.payload->>'counted_at')::numeric
   end`
-
-/** Condition on `e`: a flush that may have dimensions and measures. */
-export const mayHaveDetails = (sql: Sql | Transaction) => sql`
-  (e.type, e.version) in (('ApiKeyStatsFlushed', 4), ('KeyStatsFlushed', 2))`
 
 /** Condition on `e`: a flush that states another quarter hour than that of its event. */
 export const isBackdated = (sql: Sql | Transaction) => sql`

@@ -83,8 +83,8 @@ test('an archive of them can be imported and resharded, and every read is the sa
   )
   expect(new Set(versions)).toEqual(
     new Set([
-      ...['CatalogChanged 3', 'ApiKeyStatsFlushed 4', 'KeyStatsFlushed 2', 'EventReversed 3'],
-      'ProjectionAttested 4',
+      ...['ApiKeyStatsFlushed 4', 'ApiKeyStatsFlushed 5', 'KeyStatsFlushed 2', 'KeyStatsFlushed 3'],
+      ...['CatalogChanged 3', 'EventReversed 3', 'ProjectionAttested 4'],
     ]),
   )
 

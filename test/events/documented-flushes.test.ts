@@ -11,7 +11,8 @@ const examples = [...docs.matchAll(/```json\n(.*)\n```/g)].map(([, text]) => tex
 const exampleWith = (pattern: RegExp) => examples.find((text) => pattern.test(text))!
 
 const TIMED = exampleWith(/^\{"groups".*"counted_at":\d+\}$/)
-const DETAILED = exampleWith(/^\{"groups".*"dimensions"/)
+const DETAILED = exampleWith(/^\{"groups".*"dimensions":\{/)
+const COMBINED = exampleWith(/^\{"groups".*"combinations"/)
 const KEYS = exampleWith(/^\{"hashes".*"counted_at"/)
 
 /** Decodes a payload, which must be the one that is written for its event. */
@@ -35,7 +36,9 @@ test('a flush of API keys has the entries of version 2, and a time', () => {
 })
 
 test('a flush with dimensions has the values posted and counted', () => {
-  const rows = rowsOf('ApiKeyStatsFlushed', 4, DETAILED)!
+  const rows = rowsOf('ApiKeyStatsFlushed', 5, DETAILED)!
+  // As it was written at first.
+  expect(toRows(decodeEvent('ApiKeyStatsFlushed', 4, Buffer.from(COMBINED)))).toEqual(rows)
   expect(rows).toMatchObject(COUNTED)
   expect(
     rows.map(({ dimensions, counted_dimensions, measures }) => [

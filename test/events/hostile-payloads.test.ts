@@ -31,6 +31,10 @@ const keyFlush = {
   ...{ hashes: ['a', 'b'], requests: pack([1, 2]), tokens: pack([3, 4]) },
   ...{ last_accessed_at: pack([0, 0]), quota_tracked: pack([1, 2]), ...details },
 }
+const columns = {
+  dimensions: { model: [...pack([0, 1]), ['a', 'b']] },
+  measures: { cost: [0, ...pack([5, 6])] },
+}
 const reversal = {
   ...{ reversed: '0/1', type: 'ApiKeyStatsFlushed', at: AT, reason: 'twice' },
   combinations: ['{"model":"a"}'],
@@ -42,7 +46,9 @@ const catalog = { upserted: { measures: [{ name: 'cost', number: 0 }] }, ended: 
 
 const VALID = [
   ['ApiKeyStatsFlushed', 4, apiKeyFlush],
+  ['ApiKeyStatsFlushed', 5, { ...apiKeyFlush, ...columns }],
   ['KeyStatsFlushed', 2, keyFlush],
+  ['KeyStatsFlushed', 3, { ...keyFlush, ...columns }],
   ['EventReversed', 3, reversal],
   ['CatalogChanged', 3, catalog],
 ] as const
@@ -63,6 +69,10 @@ test.each([
     ['ApiKeyStatsFlushed', 4, { ...apiKeyFlush, measures: { cost: [number, ...pack([5, 6])] } }],
     ['KeyStatsFlushed', 2, { ...keyFlush, measures: { cost: [number, ...pack([5, 6])] } }],
     [
+      ...['KeyStatsFlushed', 3],
+      { ...keyFlush, ...columns, measures: { cost: [number, ...pack([5, 6])] } },
+    ],
+    [
       ...['EventReversed', 3],
       { ...reversal, api_keys: { ...reversal.api_keys, measures: { [number]: [5] } } },
     ],
@@ -70,6 +80,27 @@ test.each([
   ]),
   ['ApiKeyStatsFlushed', 4, { ...apiKeyFlush, measures: many(33) }],
   ['KeyStatsFlushed', 2, { ...keyFlush, measures: many(33) }],
+  ['KeyStatsFlushed', 3, { ...keyFlush, ...columns, measures: many(33) }],
+  [
+    ...['ApiKeyStatsFlushed', 5],
+    { ...apiKeyFlush, ...columns, measures: { a: [0, ...pack([1, 1])], b: [0, ...pack([1, 1])] } },
+  ],
+  [
+    ...['ApiKeyStatsFlushed', 5],
+    {
+      ...{ ...apiKeyFlush, ...columns },
+      dimensions: Object.fromEntries(manyNames(9).map((name) => [name, [0, '', [null]]])),
+    },
+  ],
+  // More values than entries, and entries beyond the last.
+  ...[
+    [0, 3, 'AAAA', 8, 0, ''],
+    [0, 3, 'oA==', 1, 40, '//////8='],
+    [0, 0, '', 2 ** 53 - 1, 0, ''],
+  ].map((cost) => [
+    ...['ApiKeyStatsFlushed', 5],
+    { ...apiKeyFlush, ...columns, measures: { cost } },
+  ]),
   [
     ...['ApiKeyStatsFlushed', 4],
     { ...apiKeyFlush, measures: { a: [0, ...pack([1, 1])], b: [0, ...pack([1, 1])] } },

@@ -5,6 +5,7 @@ import {
   decodeApiKeyFlush1,
   decodeApiKeyFlush3,
   decodeApiKeyFlush4,
+  decodeApiKeyFlush5,
   versionOfApiKeyFlush,
 } from '../api-key-flush-payload.ts'
 import type { EventDefinition } from '../definition.ts'
@@ -22,6 +23,7 @@ export const apiKeyStatsFlushed: EventDefinition<ApiKeyFlush> = {
     2: decodeApiKeyFlush,
     3: decodeApiKeyFlush3,
     4: decodeApiKeyFlush4,
+    5: decodeApiKeyFlush5,
   },
   readBytes: readApiKeyFlushBytes,
   postsTo: ['api_key', 'provider_group'],

@@ -2,8 +2,9 @@ import type { EventDefinition } from '../definition.ts'
 import { type Details, detailRow, postDetails } from '../details.ts'
 import { timeOfUsage } from '../instant.ts'
 import {
-  decodeKeyFlush,
   decodeKeyFlush1,
+  decodeKeyFlush2,
+  decodeKeyFlush3,
   type KeyFlush,
   latestAccess,
   versionOfKeyFlush,
@@ -15,7 +16,7 @@ import type { EntryRow } from '../rows.ts'
 export const keyStatsFlushed: EventDefinition<KeyFlush> = {
   version: 1,
   versionOf: versionOfKeyFlush,
-  read: { 1: decodeKeyFlush1, 2: decodeKeyFlush },
+  read: { 1: decodeKeyFlush1, 2: decodeKeyFlush2, 3: decodeKeyFlush3 },
   postsTo: ['key'],
   post,
   toRows,

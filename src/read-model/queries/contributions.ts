@@ -204,12 +204,12 @@ function isMentioned(sql: Sql | Transaction, { kind, account }: Scope): Fragment
   // Ids appear in arrays.
   const isListed = sql`e.payload::text ~ ${`[[,]${account}[],]`}`
   if (kind === 'provider_group') return isListed
-  // In version 4 the ids of API keys are packed: some of their bits are those of the id.
+  // From version 4 on the ids of API keys are packed: some of their bits are those of the id.
   const ids = sql`e.payload->'ids'`
   const bits = sql`substring(${account}::bigint::bit(64) from 65 - packed_width(${ids}))`
   return sql`
     case
-      when (e.type, e.version) <> ('ApiKeyStatsFlushed', 4) then ${isListed}
+      when e.type <> 'ApiKeyStatsFlushed' or e.version < 4 then ${isListed}
       else position(${bits} in packed_bits(${ids})) > 0
     end`
 }

@@ -46,128 +46,26 @@ begin
   return v_values;
 end $$;
 
--- A list of values of dimensions; null for none.
-create function pg_temp.check_values(p_values json, p_dimensions integer) returns void
+-- Checks the time, the dimensions and the measures of a flush. Combined details may be absent if it
+-- has a time.
+create function pg_temp.check_extras(p_payload json, p_entries bigint, p_combined boolean)
+returns void
 language plpgsql as $$
-declare
-  v_value json;
-begin
-  if json_typeof(p_values) is distinct from 'array'
-    or json_array_length(p_values) <> p_dimensions then
-    raise data_exception;
-  end if;
-  for v_value in select v.value from json_array_elements(p_values) as v(value) loop
-    if json_typeof(v_value) = 'string' then
-      if length(v_value #>> '{}') not between 1 and 64 or v_value #>> '{}' = 'other' then
-        raise data_exception;
-      end if;
-    elsif json_typeof(v_value) <> 'null' then
-      raise data_exception;
-    end if;
-  end loop;
-end $$;
-
--- What is counted instead of combinations: the same, or `other` for a value.
-create function pg_temp.check_counted(p_counted json, p_combinations json) returns void
-language plpgsql as $$
-begin
-  if json_typeof(p_counted) is distinct from 'array'
-    or json_array_length(p_counted) <> json_array_length(p_combinations) then
-    raise data_exception;
-  end if;
-  for i in 0 .. json_array_length(p_combinations) - 1 loop
-    if json_typeof(p_counted -> i) <> 'array'
-      or json_array_length(p_counted -> i) <> json_array_length(p_combinations -> i) then
-      raise data_exception;
-    end if;
-    for j in 0 .. json_array_length(p_combinations -> i) - 1 loop
-      if json_typeof(p_counted -> i -> j) not in ('string', 'null')
-        or p_counted -> i ->> j is distinct from p_combinations -> i ->> j
-          and (
-            p_counted -> i ->> j is distinct from 'other' or p_combinations -> i ->> j is null
-          ) then
-        raise data_exception;
-      end if;
-    end loop;
-  end loop;
-end $$;
-
-create function pg_temp.check_names(p_names text[]) returns void
-language plpgsql as $$
-begin
-  for i in 1 .. cardinality(p_names) loop
-    if p_names[i] is null or p_names[i] !~ '^[a-z][a-z0-9_]{0,63}$'
-      or p_names[i] <= p_names[i - 1] collate "C" then
-      raise data_exception;
-    end if;
-  end loop;
-end $$;
-
--- Checks the time, the dimensions and the measures of a flush: it has one of them.
-create function pg_temp.check_extras(p_payload json, p_entries bigint) returns void
-language plpgsql as $$
-declare
-  v_dimensions json := p_payload -> 'dimensions';
-  v_measures text[];
-  v_measure json;
-  v_numbers bigint[] := '{}';
 begin
   if p_payload -> 'counted_at' is not null
     and (pg_temp.to_counts(json_build_array(p_payload -> 'counted_at'), 0))[1] > 253402300799 then
     raise data_exception;
   end if;
-  if v_dimensions is null then
-    if p_payload -> 'counted_at' is null then
-      raise data_exception;
-    end if;
-    return;
-  end if;
-  perform pg_temp.check_names(array(
-    select case when json_typeof(d.value) = 'string' then d.value #>> '{}' end
-    from json_array_elements(v_dimensions) with ordinality as d(value, ordinal)
-    order by d.ordinal
-  ));
-  if json_array_length(v_dimensions) > 8
-    or json_typeof(p_payload -> 'combinations') is distinct from 'array' then
+  if not p_combined then
+    perform pg_temp.check_details(p_payload, p_entries);
+  elsif p_payload -> 'dimensions' is not null then
+    perform pg_temp.check_combined_details(p_payload, p_entries);
+  elsif p_payload -> 'counted_at' is null then
     raise data_exception;
   end if;
-  perform pg_temp.check_values(c.value, json_array_length(v_dimensions))
-  from json_array_elements(p_payload -> 'combinations') as c(value);
-  if p_payload -> 'counted' is not null then
-    perform pg_temp.check_counted(p_payload -> 'counted', p_payload -> 'combinations');
-  end if;
-  if json_array_length(p_payload -> 'combinations')
-    <= any (pg_temp.unpack(p_payload -> 'combination', p_entries)) then
-    raise data_exception;
-  end if;
-  if json_typeof(p_payload -> 'measures') is distinct from 'object' then
-    raise data_exception;
-  end if;
-  -- Of members with one name the last counts, in the place of the first.
-  v_measures := array(
-    select m.name
-    from json_object_keys(p_payload -> 'measures') with ordinality as m(name, ordinal)
-    group by m.name
-    order by min(m.ordinal)
-  );
-  perform pg_temp.check_names(v_measures);
-  if cardinality(v_measures) > 32 then
-    raise data_exception;
-  end if;
-  for i in 1 .. cardinality(v_measures) loop
-    v_measure := p_payload -> 'measures' -> v_measures[i];
-    if json_typeof(v_measure) <> 'array' or json_array_length(v_measure) <> 3 then
-      raise data_exception;
-    end if;
-    v_numbers := v_numbers || pg_temp.to_counts(json_build_array(v_measure -> 0), 0);
-    if v_numbers[i] > 255 or v_numbers[i] = any (v_numbers[:i - 1]) then
-      raise data_exception;
-    end if;
-    perform pg_temp.unpack(json_build_array(v_measure -> 1, v_measure -> 2), p_entries);
-  end loop;
 end $$;
 
-create function pg_temp.read_packed_api_key_flush(p_payload json)
+create function pg_temp.read_packed_api_key_flush(p_version integer, p_payload json)
 returns table (
   group_id bigint, api_key_id bigint, requests bigint, successes bigint, api_key text
 )
@@ -198,7 +96,7 @@ begin
   if cardinality(v_groups) <> cardinality(v_counts) then
     raise data_exception;
   end if;
-  perform pg_temp.check_extras(p_payload, v_entries);
+  perform pg_temp.check_extras(p_payload, v_entries, p_version = 4);
   for j in 1 .. cardinality(v_groups) loop
     for i in 1 .. v_counts[j] loop
       v_at := v_at + 1;
@@ -217,7 +115,7 @@ begin
   end loop;
 end $$;
 
-create function pg_temp.read_packed_key_flush(p_payload json)
+create function pg_temp.read_packed_key_flush(p_version integer, p_payload json)
 returns table (
   token_hash text, requests bigint, tokens bigint, last_accessed_at bigint, is_tracked boolean
 )
@@ -232,7 +130,7 @@ begin
   if v_entries is null then
     raise data_exception;
   end if;
-  perform pg_temp.check_extras(p_payload, v_entries);
+  perform pg_temp.check_extras(p_payload, v_entries, p_version = 2);
   for i in 1 .. v_entries loop
     token_hash := p_payload -> 'hashes' ->> i - 1;
     requests := v_requests[i];
@@ -254,8 +152,8 @@ returns table (
 )
 language plpgsql as $$
 begin
-  if p_version = 4 then
-    return query select * from pg_temp.read_packed_api_key_flush(p_payload);
+  if p_version >= 4 then
+    return query select * from pg_temp.read_packed_api_key_flush(p_version, p_payload);
   else
     return query select * from pg_temp.read_api_key_flush(p_version, p_payload);
   end if;
@@ -268,8 +166,8 @@ returns table (
 )
 language plpgsql as $$
 begin
-  if p_version = 2 then
-    return query select * from pg_temp.read_packed_key_flush(p_payload);
+  if p_version >= 2 then
+    return query select * from pg_temp.read_packed_key_flush(p_version, p_payload);
   else
     return query select * from pg_temp.read_key_flush(p_payload);
   end if;
@@ -283,7 +181,8 @@ language plpgsql as $$
 declare
   v_at timestamptz := p_recorded_at;
 begin
-  if (p_type, p_version) in (('ApiKeyStatsFlushed', 4), ('KeyStatsFlushed', 2))
+  if (p_type = 'ApiKeyStatsFlushed' and p_version >= 4
+      or p_type = 'KeyStatsFlushed' and p_version >= 2)
     and p_payload -> 'counted_at' is not null then
     v_at := to_timestamp((p_payload ->> 'counted_at')::float8);
   end if;

@@ -11,6 +11,8 @@ export async function openReader(address: ServerAddress): Promise<Sql> {
     'declared.sql',
     'careful.sql',
     'packed.sql',
+    'combined-details.sql',
+    'details.sql',
     'acts.sql',
   ]) {
     await sql.unsafe(await readFile(join(import.meta.dir, file), 'utf8'))
