@@ -50,6 +50,22 @@ test('a flush of token keys counts for keys that it registers', async () => {
   expect(await newest()).toEqual({ source: 'register:dp', rows: { keys: rows } })
 })
 
+test('the dimensions and measures of an entry count for the key that it registers', async () => {
+  const declared = { dimensions: [{ name: 'model' }], measures: [{ name: 'cost', number: 0 }] }
+  await one.change(declared)
+  const details = {
+    ...{ dimensions: ['model'], combinations: [['gpt-5']], combination: [0] },
+    measures: [{ name: 'cost', values: [7] }],
+  }
+  const { entries, ...flush } = flushOf({ id: 900 })
+  const posted = { ...flush, entries: { ...entries, details } } as Parameters<TestLog['append']>[0]
+  const outcome = await one.append(posted)
+  expect(outcome).toMatchObject(counted(1))
+  expect(await readPayload(positionOfOutcome(outcome))).toMatchObject({
+    ...{ groups: [0], combinations: [['gpt-5']], measures: { cost: [0, 3, '4A=='] } },
+  })
+})
+
 test('the keys of a batch are registered in one change for each token', async () => {
   const before = (await readRegistrations(one.database.owner)).length
   const post = (id: number, source: string) =>
