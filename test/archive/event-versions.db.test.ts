@@ -1,5 +1,6 @@
 import { afterAll, expect, test } from 'bun:test'
 import { EVENT_TYPES } from '../../src/events/event.ts'
+import { pack } from '../../src/events/packed.ts'
 import { verifyDatabase } from '../../src/proofs/integrity/verify.ts'
 import { openOrigin, startOrigin } from '../../src/proofs/transparency/origin.ts'
 import { auditArchive, auditService, readHeads, untilSigned } from '../proofs/verifier/audited.ts'
@@ -95,6 +96,28 @@ async function attestAsBefore({ database: { owner } }: TestService): Promise<voi
   }
 }
 
+/** Writes flushes of the versions that had dimensions and measures first. */
+async function insertCombined({ database: { owner } }: TestService): Promise<void> {
+  const detailed = {
+    ...{ dimensions: ['model'], combinations: [['o4']], combination: pack([0]) },
+    measures: { cost: [0, ...pack([7])] },
+  }
+  const apiKeys = {
+    ...{ groups: [1], counts: [1], ids: pack([7]), requests: pack([2]), failures: pack([1]) },
+    ...detailed,
+  }
+  const keys = {
+    ...{ hashes: ['k'], requests: pack([1]), tokens: pack([3]), last_accessed_at: pack([0]) },
+    ...{ quota_tracked: pack([2]), ...detailed },
+  }
+  for (const [type, version, payload] of [
+    ['ApiKeyStatsFlushed', 4, apiKeys],
+    ['KeyStatsFlushed', 2, keys],
+  ] as const) {
+    await insertEvent(owner, { type, version, payload: JSON.stringify(payload) })
+  }
+}
+
 async function fillNew(service: TestService): Promise<void> {
   const named = (name: string) => [{ name }]
   await service.putCatalog({ dimensions: named('model'), measures: named('cost') })
@@ -104,6 +127,7 @@ async function fillNew(service: TestService): Promise<void> {
   ])
   await flush(service, 'api_key', [{ api_key: 'sk-21', requests: 7, ...details }], hourAgoS)
   await flush(service, 'key', [{ token_hash: 'k', requests: 1, tokens: 2, ...details }])
+  await insertCombined(service)
   await service.act('/admin/corrections', { reverse: position, reason: 'twice' })
   await adopt(service, { api_keys: [{ id: 21, external_id: 'sk-21', group_id: 1 }] })
 }
