@@ -255,7 +255,7 @@ describe('a reversal of a flush with dimensions and measures', () => {
         measures: [{ name: 'tokens', number: 3, values: [5, 0, 7] }],
       },
     })
-    const options = { shard: 1, version: 4 }
+    const options = { shard: 1, version: 5 }
     const event = books.log.append('ApiKeyStatsFlushed', JSON.parse(payload), options)
     return books.reverse(event, detailed, 3)
   }

@@ -39,7 +39,7 @@ beforeAll(async () => {
     ...{ type: 'CatalogChanged', version: 3, recordedAt: new Date(startMs).toISOString() },
   })
   const recordedAt = payloads.map((_, i) => new Date(startMs + i * 1_000).toISOString())
-  const events = { type: 'ApiKeyStatsFlushed', version: 4, recordedAt }
+  const events = { type: 'ApiKeyStatsFlushed', version: 5, recordedAt }
   await insertEvents(database.owner, payloads, events)
   // Flushes without dimensions and measures do not count.
   const plain = encodeApiKeyFlush({
