@@ -1,11 +1,13 @@
 /** An integer that is never rounded: a number up to 2^53 - 1, a bigint above. */
 export type Exact = number | bigint
 
-/** Returns `sum + count` without rounding. `count` is a safe integer. */
-export function addExact(sum: Exact, count: number): Exact {
-  if (typeof sum === 'bigint') return toExact(String(sum + BigInt(count)))
-  const next = sum + count
-  return Number.isSafeInteger(next) ? next : BigInt(sum) + BigInt(count)
+/** Returns `sum + count` without rounding. Numbers are safe integers. */
+export function addExact(sum: Exact, count: Exact): Exact {
+  if (typeof sum === 'number' && typeof count === 'number') {
+    const next = sum + count
+    if (Number.isSafeInteger(next)) return next
+  }
+  return toExact(String(BigInt(sum) + BigInt(count)))
 }
 
 /** Parses a decimal integer, as PostgreSQL prints it, without rounding. */

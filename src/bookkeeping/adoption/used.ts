@@ -1,4 +1,4 @@
-import { addExact, type Exact, toExact } from '../../events/exact.ts'
+import { addExact, type Exact } from '../../events/exact.ts'
 import { startOfQuarterHour } from '../../events/instant.ts'
 import { addMeasures, type Measures } from '../../read-model/projections/detail-totals.ts'
 import { sharesOf } from '../posted-amounts.ts'
@@ -82,9 +82,9 @@ export class UsedSums {
     [requests, seconds, flushes]: readonly [Exact, Exact, Exact],
   ): void {
     const sum = this.#sumOf(name, time)
-    sum.requests = plus(sum.requests, requests)
-    sum.seconds = plus(sum.seconds, seconds)
-    sum.flushes = plus(sum.flushes, flushes)
+    sum.requests = addExact(sum.requests, requests)
+    sum.seconds = addExact(sum.seconds, seconds)
+    sum.flushes = addExact(sum.flushes, flushes)
     sum.accessed = Math.max(sum.accessed, accessed)
   }
 
@@ -93,10 +93,10 @@ export class UsedSums {
     const sum = this.#sums.get(`${time} ${name}`)
     if (sum === undefined) return
     const found = this.#partOf(sum, combination)
-    found.requests = plus(found.requests, part.requests)
-    found.seconds = plus(found.seconds, part.seconds)
+    found.requests = addExact(found.requests, part.requests)
+    found.seconds = addExact(found.seconds, part.seconds)
     for (const [number, value] of part.measures.entries()) {
-      found.measures[number] = plus(found.measures[number] ?? 0, value)
+      found.measures[number] = addExact(found.measures[number] ?? 0, value)
     }
   }
 
@@ -130,9 +130,6 @@ export class UsedSums {
   }
 }
 
-const plus = (a: Exact, b: Exact): Exact =>
-  typeof b === 'number' ? addExact(a, b) : toExact(String(BigInt(a) + b))
-
 const NOTHING = { requests: 0, seconds: 0, flushes: 0, accessed: 0, lastPosition: -1 }
 
 /** The start of the quarter hour of a time, as the log writes times. */
@@ -143,8 +140,8 @@ function* rowsOf({ name, time, accessed, flushes, parts, ...sum }: UsedSum): Gen
   const rest = { requests: sum.requests, seconds: sum.seconds }
   const found = [...parts].filter(([, part]) => !isNothing(part))
   for (const [, part] of found) {
-    rest.requests = plus(rest.requests, -part.requests)
-    rest.seconds = plus(rest.seconds, -part.seconds)
+    rest.requests = addExact(rest.requests, -part.requests)
+    rest.seconds = addExact(rest.seconds, -part.seconds)
   }
   let left = flushes
   const hasRest = found.length === 0 || rest.requests !== 0 || rest.seconds !== 0

@@ -26,17 +26,28 @@ export class MeasureTotals {
 
   add({ accounts, start, end, details }: Postings): void {
     if (details === undefined || details.measures.length === 0) return
+    let account: Account | null = null
+    let totals: Measures = []
     for (let i = start; i < end; i++) {
-      const account = typeof accounts === 'object' ? accounts[i]! : accounts
-      if (!details.measures.some(({ values }) => values[i] !== 0)) continue
-      const totals = this.#totals.get(account) ?? []
-      this.#totals.set(account, totals)
+      if (isNothing(details.measures, i)) continue
+      const next = typeof accounts === 'object' ? accounts[i]! : accounts
+      if (next !== account) totals = this.#totalsOf(next)
+      account = next
       addMeasures(totals, details, i)
     }
   }
 
   entries(): IterableIterator<[account: Account, measures: Measures]> {
     return this.#totals.entries()
+  }
+
+  #totalsOf(account: Account): Measures {
+    let totals = this.#totals.get(account)
+    if (totals === undefined) {
+      totals = []
+      this.#totals.set(account, totals)
+    }
+    return totals
   }
 }
 
@@ -47,12 +58,16 @@ export const createAllMeasures = (): Record<AccountKind, MeasureTotals> => ({
   key: new MeasureTotals(),
 })
 
-/** Exact totals of accounts by combination. Only postings with details leave any. */
+/**
+ * Exact totals of accounts by combination. Only postings with details leave any. Those to provider
+ * groups are added up to ALL_GROUPS, too.
+ */
 export class PartTotals {
   readonly #parts = new Map<string, Part>()
   /** Parts of the last combinations by index: those of an event are the same for all postings. */
   #looked: { combinations: readonly string[]; parts: Part[] } | null = null
   #size = 0
+  #hasGroups = false
 
   /** Only of one account, unless that is null. */
   constructor(private readonly only: Account | null = null) {}
@@ -64,23 +79,23 @@ export class PartTotals {
   add(postings: Postings): void {
     const { kind, accounts, sums, start, end, details } = postings
     if (details === undefined) return
+    const { combinations, combination, measures } = details
+    const isAll = kind === 'provider_group' && this.only === ALL_GROUPS
+    this.#hasGroups ||= kind === 'provider_group'
     for (let i = start; i < end; i++) {
-      if (isNothing(postings, i)) continue
-      const account = typeof accounts === 'object' ? accounts[i]! : accounts
-      const isOwn = this.only === null || this.only === account
-      const isAll = kind === 'provider_group' && (this.only ?? ALL_GROUPS) === ALL_GROUPS
-      if (!isOwn && !isAll) continue
-      const part = this.#partOf(details.combinations, details.combination[i]!)
-      if (isOwn) addRow(this.#totalOf(part, account, sums.length), postings, i)
-      if (isAll) {
-        addRow(this.#totalOf(part, ALL_GROUPS, sums.length), postings, i)
-      }
+      if (isZero(sums, i) && isNothing(measures, i)) continue
+      const own = typeof accounts === 'object' ? accounts[i]! : accounts
+      const account = isAll ? ALL_GROUPS : own
+      if (this.only !== null && this.only !== account) continue
+      const part = this.#partOf(combinations, combination[i]!)
+      addRow(this.#totalOf(part, account, sums.length), postings, i)
     }
   }
 
   *entries(): Generator<DetailTotal & { combination: string }> {
     for (const [combination, part] of this.#parts) {
       for (const total of part.values()) yield { ...total, combination }
+      if (this.#hasGroups && this.only === null) yield { ...addUp(part.values()), combination }
     }
   }
 
@@ -113,9 +128,27 @@ export const createAllParts = (): Record<AccountKind, PartTotals> => ({
   ...{ provider_group: new PartTotals(), api_key: new PartTotals(), key: new PartTotals() },
 })
 
-function isNothing({ sums, details }: Postings, i: number): boolean {
-  for (const column of sums) if (column[i] !== 0) return false
-  for (const { values } of details!.measures) if (values[i] !== 0) return false
+/** Returns the sums of these totals, for ALL_GROUPS. */
+function addUp(totals: Iterable<DetailTotal>): DetailTotal {
+  const all: DetailTotal = { account: ALL_GROUPS, sums: [], measures: [] }
+  for (const { sums, measures } of totals) {
+    for (const [k, sum] of sums.entries()) all.sums[k] = addExact(all.sums[k] ?? 0, sum)
+    for (const [number, value] of measures.entries()) {
+      all.measures[number] = addExact(all.measures[number] ?? 0, value)
+    }
+  }
+  return all
+}
+
+type Columns = Postings['details'] & object
+
+function isZero(sums: Postings['sums'], i: number): boolean {
+  for (let k = 0; k < sums.length; k++) if (sums[k]![i] !== 0) return false
+  return true
+}
+
+function isNothing(measures: Columns['measures'], i: number): boolean {
+  for (let k = 0; k < measures.length; k++) if (measures[k]!.values[i] !== 0) return false
   return true
 }
 
@@ -129,11 +162,12 @@ function addRow(total: DetailTotal, { sums, details }: Postings, i: number): voi
 /** Adds the measures of row i; `sign` -1 takes them back. */
 export function addMeasures(
   totals: Measures,
-  { measures }: Pick<Postings['details'] & object, 'measures'>,
+  { measures }: Pick<Columns, 'measures'>,
   i: number,
   sign = 1,
 ): void {
-  for (const { number, values } of measures) {
+  for (let k = 0; k < measures.length; k++) {
+    const { number, values } = measures[k]!
     if (values[i] === 0) continue
     while (totals.length <= number) totals.push(0)
     totals[number] = addExact(totals[number]!, sign * values[i]!)
