@@ -75,6 +75,8 @@ export async function decideAdoption(
     // At least one step, which checks that the log still has what was read.
     do await scan.readStep(transaction, heads[scan.shard]!)
     while (scan.countLeft(heads[scan.shard]!) > 0)
+    // Beyond that, a scan leaves out what it finds.
+    if (scan.found > maxUsed) return 'too large'
     used[scan.kind] = used[scan.kind].concat(scan.toRows())
   }
   if (isTooMuch()) return 'too large'
