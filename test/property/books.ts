@@ -148,7 +148,11 @@ export class NaiveBooks {
     )
     if (this.#breaks(left, -1n)) return [409, 'total out of range']
     this.apply(left, -1n)
-    const taken = left.map(({ sums, ...effect }) => ({ ...effect, sums: sums.map((sum) => -sum) }))
+    const taken = left.map(({ sums, measures = new Map<string, bigint>(), ...effect }) => ({
+      ...effect,
+      sums: sums.map((sum) => -sum),
+      measures: new Map(Array.from(measures, ([name, value]) => [name, -value] as const)),
+    }))
     quotas.note(taken, counted.effectiveMs)
     if (counted.quarter !== undefined) this.model.usage.note(taken, counted.quarter)
     counted.isReversed = true

@@ -1,11 +1,18 @@
 import { expect } from 'bun:test'
 import type { TestService } from '../support/service.ts'
 import type { Effect } from './books.ts'
+import { addMeasures } from './details.ts'
 import { get } from './exact.ts'
 
 const QUARTER_MS = 900_000
 const HOUR_MS = 4 * QUARTER_MS
 const DAY_MS = 24 * HOUR_MS
+
+type Item = Record<string, bigint> & { measures?: Record<string, bigint> }
+
+/** Returns measures that are not 0, by name. */
+const measuresOf = (measures: [string, bigint][]) =>
+  Object.fromEntries(measures.filter(([, value]) => value !== 0n))
 
 const PARAMETERS = { groups: 'group_id', apiKeys: 'api_key_id', keys: 'token_hash' }
 
@@ -53,19 +60,22 @@ export class NaiveUsage {
     const [from, to] = [fromMs, endMs].map((at) => new Date(at).toISOString())
     const query = new URLSearchParams({ from: from!, to: to!, bucket, [PARAMETERS[kind]]: `${id}` })
     const { body } = await get(service, `/admin/usage?${query}`)
-    const shown = (body as { items: Record<string, bigint>[] }).items.map((item) =>
+    const shown = (body as { items: Item[] }).items.map((item) => [
       kind === 'keys'
         ? [item.request_count, item.used_tokens, item.quota_used]
         : [item.total_requests, item.success_requests],
-    )
+      measuresOf(Object.entries(item.measures ?? {})),
+    ])
     const expected = Array.from({ length: buckets }, (_, i) => {
       const sums = kind === 'keys' ? [0n, 0n, 0n] : [0n, 0n]
+      const measures = new Map<string, bigint>()
       for (const posting of this.#postings) {
         const at = Math.floor((posting.quarter * QUARTER_MS - fromMs) / lengthMs)
         if (posting.kind !== kind || posting.id !== id || at !== i) continue
         for (const [k, sum] of posting.sums.entries()) sums[k]! += sum
+        addMeasures(measures, posting.measures ?? new Map())
       }
-      return sums
+      return [sums, measuresOf([...measures])]
     })
     expect({ kind, id, bucket, from, shown }).toEqual({ kind, id, bucket, from, shown: expected })
   }
