@@ -1,0 +1,1 @@
+-- flush_entries reads versions 5 and 3 of flushes, whose payloads hold dimensions as columns.
