@@ -75,6 +75,9 @@ export type ExactBody = { items: Item[]; total: Item; from: string; to: string }
 type Sums = { requests: bigint; tokens: bigint; measures: Record<string, bigint> }
 const none = (): Sums => ({ requests: 0n, tokens: 0n, measures: { cost: 0n, input: 0n } })
 
+const isNothing = ({ requests, tokens, measures }: Sums) =>
+  [requests, tokens, ...Object.values(measures)].every((sum) => sum === 0n)
+
 function addTo(sums: Sums, { scope, entry: one, sign }: Posted): void {
   if (scope.startsWith('token_hash')) sums.tokens += sign
   sums.requests += sign * BigInt(one.requests)
@@ -98,16 +101,21 @@ export function expectedItems(
     )
     return i < 0 ? [] : [{ ...some, bucket: i, values: valuesOf(some) }]
   })
-  const totals = new Map<string, bigint>()
-  for (const { values, entry: one, sign, bucket: _ } of inRange) {
+  const sumsOf = new Map<string, Sums>()
+  for (const { values, ...some } of inRange) {
     if (values.every((value) => value === null)) continue
     const key = JSON.stringify(values)
-    const size = largestBy === null ? one.requests : (one.measures?.[largestBy] ?? 0)
-    totals.set(key, (totals.get(key) ?? 0n) + sign * BigInt(size))
+    const sums = sumsOf.get(key) ?? none()
+    sumsOf.set(key, sums)
+    addTo(sums, some)
   }
+  // A value that nothing is counted with takes no place.
+  const totals = [...sumsOf].flatMap(([key, sums]): [string, bigint][] =>
+    isNothing(sums) ? [] : [[key, largestBy === null ? sums.requests : sums.measures[largestBy]!]],
+  )
   // Nulls come last, as in SQL.
   const textOf = (key: string) => key.replaceAll('null', '"~"')
-  const kept = [...totals]
+  const kept = totals
     .sort(([a, x], [b, y]) => (x === y ? (textOf(a) < textOf(b) ? -1 : 1) : x > y ? -1 : 1))
     .slice(0, limit)
     .map(([key]) => key)
@@ -121,9 +129,8 @@ export function expectedItems(
     items.set(key, sums)
     addTo(sums, some)
   }
-  for (const [key, { requests, tokens, measures }] of items) {
-    const sums = [requests, tokens, ...Object.values(measures)]
-    if (sums.every((sum) => sum === 0n)) items.delete(key)
+  for (const [key, sums] of items) {
+    if (isNothing(sums)) items.delete(key)
   }
   return items
 }

@@ -75,19 +75,25 @@ export async function readUsageBy(
   const summed = (alias: string) => sql`
     ${totalOfRows(sql, shape, alias)}
     ${listMeasures(sql, measures, (column) => `sum(${alias}.${column}) as ${column}`)}`
+  const isCounted = (alias: string) =>
+    sql.unsafe(
+      [...sums, ...measures.map(columnOf)].map((column) => `${alias}.${column} <> 0`).join(' or '),
+    )
   const valuesOf = by
     .map((name, i) => sql`c.combination::json->>${name}::text as ${sql(names[i]!)}`)
     .reduce((all, one) => sql`${all}, ${one}`)
   const rows = await sql<
     (UsedRow & Record<string, string | null> & { bucket: number; size: string })[]
   >`
-    with c as (
+    with s as (
       select ${bucket} as bucket, u.combination, ${totalOfRows(sql, shape, 'u')}
         ${sumsOfMeasures(sql, measures, 'u')}
       from (${parts}) u
       where ${isInRange}
       group by 1, 2
     ),
+    -- What was taken back, or came after the time of the read, takes no place.
+    c as (select s.* from s where ${isCounted('s')}),
     p as (
       select c.bucket, ${valuesOf}, ${listOf(sql, sums, 'c')}
         ${listMeasures(sql, measures, (column) => `c.${column}`)}
@@ -143,9 +149,7 @@ export async function readUsageBy(
       ${usedColumns(sql, kind)}
       ${listMeasures(sql, measures, (column) => `n.${column}`)}
     from n
-    where ${sql.unsafe(
-      [...sums, ...measures.map(columnOf)].map((column) => `n.${column} <> 0`).join(' or '),
-    )}
+    where ${isCounted('n')}
     limit ${items + 1}`
   if (rows.length > items) throw new TooManyItems()
   const found = rows.map((row) => {
