@@ -135,8 +135,8 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
   {
     name: 'sum-rounded',
     file: 'src/events/exact.ts',
-    find: ': BigInt(sum) + BigInt(count)',
-    replace: ': BigInt(next)',
+    find: 'BigInt(sum) + BigInt(count)',
+    replace: 'Number(sum) + Number(count)',
     harm: 'Totals above 2^53 are off by a few.',
     tests: ['test/events', 'test/read-model/projector', 'test/property'],
   },

@@ -45,8 +45,8 @@ export const USAGE_MUTATIONS: readonly Mutation[] = [
   {
     name: 'parts-of-first-group-only',
     file: 'src/read-model/projections/detail-totals.ts',
-    find: '      if (isAll) {\n',
-    replace: '      if (isAll && account === 1) {\n',
+    find: 'all.sums[k] = addExact(all.sums[k] ?? 0, sum)',
+    replace: 'all.sums[k] ??= sum',
     harm: 'The breakdown of everything lacks all groups but one.',
     tests: ['test/http/breakdown', 'test/property/parts'],
   },
