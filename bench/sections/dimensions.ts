@@ -98,5 +98,5 @@ async function readBytes({ address }: Running) {
     group by n.version`
   await owner.end()
   const bytesOf = (version: number) => rows.find((row) => row.version === version)?.bytes ?? 0
-  return { detailedBytes: bytesOf(4), plainBytes: bytesOf(2) }
+  return { detailedBytes: bytesOf(5), plainBytes: bytesOf(2) }
 }
