@@ -56,11 +56,21 @@ export async function finishVerification(
   })
 }
 
+type Page = { before: number | null; limit: number }
+
 /** Returns up to `limit` verifications, newest first, with ids below `before` (null: any id). */
-export async function listVerifications(
-  sql: Sql,
-  { before, limit }: { before: number | null; limit: number },
-): Promise<StoredVerification[]> {
+export async function listVerifications(sql: Sql, page: Page): Promise<StoredVerification[]> {
+  // Locks are read later than rows: one that ends in between has no end and no lock. A second read
+  // begins after the lock was released, and so sees an end if there is one.
+  for (let checked: number | null = null; ; ) {
+    const rows = await readVerifications(sql, page)
+    const newest = rows[0]
+    if (newest?.state !== 'killed' || newest.id === checked) return rows
+    checked = newest.id
+  }
+}
+
+async function readVerifications(sql: Sql, { before, limit }: Page): Promise<StoredVerification[]> {
   const rows = await sql<VerificationRow[]>`
     select
       v.id,

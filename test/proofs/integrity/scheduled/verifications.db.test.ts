@@ -4,9 +4,13 @@ import { connectAsOwner, openPools } from '../../../../src/platform/postgres/poo
 import { type Started, Verifications } from '../../../../src/proofs/integrity/scheduled/run.ts'
 import { lastDue } from '../../../../src/proofs/integrity/scheduled/schedule.ts'
 import {
+  finishVerification,
+  insertVerification,
   listVerifications,
   type StoredVerification,
+  VERIFICATION_LOCK,
 } from '../../../../src/proofs/integrity/scheduled/stored.ts'
+import { untilWaiting } from '../../../support/events.ts'
 import { TEST_SHARDS } from '../../../support/server.ts'
 import { useService } from '../../../support/service.ts'
 import { until } from '../../../support/until.ts'
@@ -161,6 +165,38 @@ test('a verification whose service ends is shown as killed, and the next one run
   })
   await startNext()
   expect(await untilEnded()).toMatchObject({ state: 'finished', problems: 0 })
+})
+
+/** Opens a session in which reads of locks wait for the advisory lock 1. */
+async function openWaiting() {
+  const owner = connectAsOwner(service.database.address)
+  await owner.unsafe(`
+    create schema waiting;
+    create function waiting.locks() returns setof pg_catalog.pg_locks language plpgsql as $$
+    begin
+      perform pg_advisory_xact_lock_shared(1);
+      return query select * from pg_catalog.pg_locks;
+    end $$;
+    create view waiting.pg_locks as select * from waiting.locks()`)
+  const session = await owner.reserve()
+  await session`select set_config('search_path', 'waiting, pg_catalog, tallybook', false)`
+  return { owner, session }
+}
+
+test('a verification that ends while the list is read is not shown as killed', async () => {
+  const { pools } = openInstance()
+  const holder = await pools.control.reserve()
+  await holder`select pg_advisory_lock(${VERIFICATION_LOCK}::bigint), pg_advisory_lock(1)`
+  const { id } = (await insertVerification(pools.project, null))!
+  const { owner, session } = await openWaiting()
+  const listed = listVerifications(session, { before: null, limit: 1 })
+  await untilWaiting(service.database.owner, 1)
+  await finishVerification(pools.project, id, null)
+  await holder`select pg_advisory_unlock(${VERIFICATION_LOCK}::bigint), pg_advisory_unlock(1)`
+  expect(await listed).toMatchObject([{ id, state: 'failed' }])
+  holder.release()
+  session.release()
+  await Promise.all([owner.end(), pools.close()])
 })
 
 test('a verification that is due runs once, on one of the instances', async () => {
