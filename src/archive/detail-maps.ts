@@ -10,7 +10,7 @@ export type DetailMaps = {
   dimensions: Pairs<string> | null
   /** As counted: `other` beyond a limit. */
   counted_dimensions: Pairs<string> | null
-  /** Those that are not 0, by name. */
+  /** The measures that are not 0, by name. */
   measures: Pairs<bigint> | null
 }
 

@@ -1,12 +1,12 @@
 import { API_KEYS, KEYS, type Model, PROVIDERS, type Provider, type TokenKind } from './gateway.ts'
 import type { LLM_CONVENTIONS } from './llm-conventions.ts'
 
-// What the proxies of the demo's gateway count, by the conventions of docs/guides/llm-gateways.md.
+// The counts of the demo's proxies, by the conventions of docs/guides/llm-gateways.md.
 
 type Dimensions = Record<(typeof LLM_CONVENTIONS.dimensions)[number]['name'], string>
 type Measures = Partial<Record<(typeof LLM_CONVENTIONS.measures)[number]['name'], number>>
 
-/** What happened between two flushes of a proxy. */
+/** The load of a proxy, and its provider's state, between two flushes. */
 export type Interval = {
   requests: number
   /** The load, as a fraction of the peak rate: more requests are refused when it is high. */

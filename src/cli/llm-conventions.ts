@@ -15,7 +15,7 @@ export const LLM_CONVENTIONS = {
   ],
 } as const satisfies Conventions
 
-/** What a catalog declares for a kind of gateway. */
+/** The dimensions and measures that a catalog declares for a kind of gateway. */
 export type Conventions = {
   dimensions: readonly { name: string }[]
   measures: readonly { name: string; unit?: string }[]

@@ -1,15 +1,8 @@
-import { MAX_DIMENSIONS, MAX_MEASURES } from './catalog-change.ts'
+import { MAX_DIMENSIONS } from './catalog-change.ts'
 import { PayloadError } from './columns.ts'
-import {
-  type Details,
-  isDimensionValue,
-  isMeasureNumber,
-  isObject,
-  isSortedNames,
-  OTHER,
-  type Values,
-} from './details.ts'
-import { type Packed, pack, unpack } from './packed.ts'
+import { type Details, isDimensionValue, isSortedNames, OTHER, type Values } from './details.ts'
+import { decodeMeasures } from './details-payload.ts'
+import { type Packed, unpack } from './packed.ts'
 
 /**
  * The members that held details in the first versions with details. A measure is its number and its
@@ -49,34 +42,15 @@ export function decodeCombinedDetails(payload: object, entries: number): Details
   if (indexes.some((index) => index >= combinations.length)) {
     throw new PayloadError('an entry has no combination')
   }
-  if (!isObject(measures) || !isSortedNames(Object.keys(measures), MAX_MEASURES)) {
-    throw new PayloadError('measures are not names in order')
-  }
-  const columns = decodeMeasures(measures, entries)
-  if (new Set(columns.map(({ number }) => number)).size < columns.length) {
-    throw new PayloadError('two measures have the same number')
-  }
   return {
     dimensions: [...dimensions],
     combinations,
     counted: counted ?? combinations,
     combination: indexes,
-    measures: columns,
+    measures: decodeMeasures(measures, entries, (packed, zeros, name) =>
+      unpack(packed, zeros.length, name),
+    ),
   }
-}
-
-function decodeMeasures(
-  measures: CombinedDetails['measures'],
-  entries: number,
-): Details['measures'] {
-  // Columns of zeros take no space in a payload. In memory they share one.
-  const zeros = unpack(pack([]), entries, 'zeros')
-  return Object.entries(measures).map(([name, encoded]) => {
-    const [number, ...packed] = Array.isArray(encoded) ? encoded : []
-    if (!isMeasureNumber(number)) throw new PayloadError(`the measure ${name} has no number`)
-    const isZero = packed.length === 2 && packed[0] === 0 && packed[1] === ''
-    return { name, number: number!, values: isZero ? zeros : unpack(packed, entries, name) }
-  })
 }
 
 function isCounted(combinations: readonly Values[], counted: unknown): boolean {

@@ -114,7 +114,7 @@ export function decodeDetails(payload: object, entries: number): Details {
     combinations,
     counted: isAsPosted ? combinations : valuesOf(({ counted }) => counted),
     combination,
-    measures: decodeMeasures(measures, entries),
+    measures: decodeMeasures(measures, entries, decodeValues),
   }
 }
 
@@ -170,36 +170,43 @@ function combine(columns: readonly Column[], entries: number) {
   return { combination, numbers }
 }
 
-function decodeMeasures(encoded: unknown, entries: number): Details['measures'] {
+/** Reads the members of a measure after its number; `zeros` is a column of all entries. */
+type DecodeValues = (members: unknown[], zeros: number[], name: string) => number[]
+
+/** Reads measures, and their values by `decode`. Throws PayloadError as `decodeDetails`. */
+export function decodeMeasures(
+  encoded: unknown,
+  entries: number,
+  decode: DecodeValues,
+): Details['measures'] {
   if (!isObject(encoded) || !isSortedNames(Object.keys(encoded), MAX_MEASURES)) {
     throw new PayloadError('measures are not names in order')
   }
   // Columns of zeros take no space in a payload. In memory they share one.
   const zeros = unpack(pack([]), entries, 'zeros')
-  const measures = Object.entries(encoded).map(([name, measure]) =>
-    decodeMeasure(measure, zeros, name),
-  )
+  const measures = Object.entries(encoded).map(([name, measure]) => {
+    const [number, ...members]: unknown[] = Array.isArray(measure) ? measure : []
+    if (!isMeasureNumber(number)) throw new PayloadError(`the measure ${name} has no number`)
+    const isZero = members.length === 2 && members[0] === 0 && members[1] === ''
+    const values = isZero ? zeros : decode(members, zeros, name)
+    return { name, number: number as number, values }
+  })
   if (new Set(measures.map(({ number }) => number)).size < measures.length) {
     throw new PayloadError('two measures have the same number')
   }
   return measures
 }
 
-function decodeMeasure(encoded: unknown, zeros: number[], name: string) {
-  const [number, bits, base64, count, ...entries] = (
-    Array.isArray(encoded) ? encoded : []
-  ) as Partial<Extract<EncodedMeasure, { length: 6 }>>
-  if (!isMeasureNumber(number)) throw new PayloadError(`the measure ${name} has no number`)
-  if (count === undefined && bits === 0 && base64 === '') {
-    return { name, number: number!, values: zeros }
-  }
-  const values =
-    count === undefined
-      ? unpack([bits, base64], zeros.length, name)
-      : decodeSparse({ column: [bits, base64], count, entries }, zeros, name)
+function decodeValues(members: unknown[], zeros: number[], name: string): number[] {
+  const [bits, base64, count, ...entries] = members
   const isWhole = count === undefined
-  if (isSparse(values, bits!) === isWhole) throw new PayloadError(`${name} has a shorter form`)
-  return { name, number: number!, values }
+  const values = isWhole
+    ? unpack([bits, base64], zeros.length, name)
+    : decodeSparse({ column: [bits, base64], count, entries }, zeros, name)
+  if (isSparse(values, bits as number) === isWhole) {
+    throw new PayloadError(`${name} has a shorter form`)
+  }
+  return values
 }
 
 type Sparse = { column: unknown; count: unknown; entries: unknown }

@@ -44,7 +44,7 @@ export async function readUsed(
     names: toTextArray(rows, ({ name }) => name!),
     times: toTextArray(rows, ({ time }) => time!),
   }
-  // What acts took is in shard 0: a combination may have a row in each shard.
+  // Shard 0 has what acts took, so a combination may have a row in each shard.
   const parts = await transaction<(Record<string, string> & { measures: string[] })[]>`
     select
       u.name, ${transaction.unsafe(toMicroseconds('u.quarter'))} as time, u.combination,

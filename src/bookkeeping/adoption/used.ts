@@ -31,7 +31,7 @@ type UsedSum = {
   requests: Exact
   seconds: Exact
   lastPosition: number
-  /** What of it had dimensions or measures, by combination. */
+  /** The part of it that had dimensions or measures, by combination. */
   parts: Map<string, Part>
 }
 
