@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from 'bun:test'
 import { hasBrowser, readRows, untilEqual, useConsole } from './browser.ts'
+import { slowReads } from './slow-reads.ts'
 
 describe.skipIf(!hasBrowser)('dimensions and measures', () => {
   const console = useConsole()
@@ -53,11 +54,20 @@ describe.skipIf(!hasBrowser)('dimensions and measures', () => {
   test('are changed and ended by an admin', async () => {
     const page = await console.visit('admin', '/dimensions')
     const dialog = page.getByRole('dialog')
-    await page.getByRole('button', { name: 'Change cost_micros' }).click()
-    expect(await dialog.getByLabel('Unit').inputValue()).toBe('USD/1e6')
-    await dialog.getByLabel('Unit').fill('EUR/1e6')
-    await dialog.getByRole('button', { name: 'Change' }).click()
-    await dialog.waitFor({ state: 'detached' })
+    const changeTo = async (unit: string) => {
+      await page.getByRole('button', { name: 'Change cost_micros' }).click()
+      const before = await dialog.getByLabel('Unit').inputValue()
+      await dialog.getByLabel('Unit').fill(unit)
+      await dialog.getByRole('button', { name: 'Change' }).click()
+      await dialog.waitFor({ state: 'detached' })
+      return before
+    }
+    await page.getByRole('button', { name: 'Change cost_micros' }).waitFor()
+    const reads = await slowReads(page, '/admin/measures')
+    expect(await changeTo('USD/1e9')).toBe('USD/1e6')
+    // However slowly the page reads, the dialog shows what was changed.
+    expect(await changeTo('EUR/1e6')).toBe('USD/1e9')
+    await reads.end()
     await page.getByRole('button', { name: 'End input_tokens' }).click()
     await dialog.getByRole('button', { name: 'End it' }).click()
     await dialog.waitFor({ state: 'detached' })

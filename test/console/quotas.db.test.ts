@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from 'bun:test'
 import { eventually, hasBrowser, useConsole } from './browser.ts'
+import { slowReads } from './slow-reads.ts'
 
 describe.skipIf(!hasBrowser)('the quota of a token key', () => {
   const console = useConsole()
@@ -16,6 +17,8 @@ describe.skipIf(!hasBrowser)('the quota of a token key', () => {
 
   test('gets a period and a time zone', async () => {
     const page = await console.visit('admin', '/keys/abc')
+    await page.getByRole('heading', { name: 'alice' }).waitFor()
+    const reads = await slowReads(page, '/admin/keys/abc')
     await page.getByRole('button', { name: 'Change' }).click()
     const dialog = page.getByRole('dialog')
     await dialog.getByLabel('The quota begins anew').selectOption('month')
@@ -27,6 +30,7 @@ describe.skipIf(!hasBrowser)('the quota of a token key', () => {
     await page.getByRole('button', { name: 'Change' }).click()
     expect(await dialog.getByLabel('The quota begins anew').inputValue()).toBe('month')
     expect(await dialog.getByLabel('Time zone').inputValue()).toBe('Europe/Berlin')
+    await reads.end()
   })
 
   test('is reset by an admin, who gives a reason', async () => {

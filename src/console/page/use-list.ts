@@ -16,7 +16,7 @@ export type ListRead<Item> = {
   isLoading: boolean
   failure: Failure | null
   loadMore: () => void
-  reload: () => void
+  reload: () => Promise<void>
 }
 
 /**

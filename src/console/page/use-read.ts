@@ -16,7 +16,8 @@ export type Read<Value> = {
   failure: Failure | null
   /** True during the first read of a key, not while its value is refreshed. */
   isLoading: boolean
-  reload: () => void
+  /** Reads what is there now: a read that already runs may be too old. Never rejects. */
+  reload: () => Promise<void>
 }
 
 export type ReadOptions = {
@@ -45,22 +46,27 @@ export function useRead<Value>(
   newest.current = load
   const interval = useRef(everyMs)
   interval.current = everyMs
-  const run = useRef<() => void>(() => {})
+  const run = useRef<() => Promise<void>>(async () => {})
 
   useEffect(() => {
     const controller = new AbortController()
-    let isReading = false
+    let running: Promise<void> | null = null
     let isStale = false
     let isTemporary = false
     let readAt = 0
     let timer: ReturnType<typeof setTimeout> | undefined
-    const read = async () => {
+    const read = () => {
       clearTimeout(timer)
-      if (isReading) {
-        isStale = true
-        return
-      }
-      isReading = true
+      running ??= readOnce().finally(() => {
+        running = null
+      })
+      return running
+    }
+    const reload = async () => {
+      await running
+      if (!controller.signal.aborted) await read()
+    }
+    const readOnce = async () => {
       isStale = false
       readAt = performance.now()
       try {
@@ -72,7 +78,6 @@ export function useRead<Value>(
         isTemporary = failure.isTemporary
         if (!controller.signal.aborted) state.value = { ...state.peek(), failure }
       }
-      isReading = false
       if (controller.signal.aborted) return
       loading.value = false
       if (isTemporary || ((isStale || always) && interval.current !== null)) readSoon()
@@ -87,10 +92,11 @@ export function useRead<Value>(
       // A hidden page reads later.
       timer = setTimeout(() => {
         if (document.hidden) readSoon()
+        else if (running !== null) isStale = true
         else if (isTemporary || interval.current !== null) void read()
       }, delayMs)
     }
-    run.current = read
+    run.current = reload
     loading.value = true
     if (!keeps) state.value = { key, value: undefined, failure: null }
     void read()
@@ -108,7 +114,7 @@ export function useRead<Value>(
   const isLive = everyMs !== null
   const wasLive = useRef(isLive)
   useEffect(() => {
-    if (isLive && !wasLive.current) run.current()
+    if (isLive && !wasLive.current) void run.current()
     wasLive.current = isLive
   }, [isLive])
 

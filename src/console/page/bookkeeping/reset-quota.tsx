@@ -9,7 +9,7 @@ type Props = {
   id: string
   name: string | undefined
   onClose: () => void
-  onDone: () => void
+  onDone: () => Promise<void>
 }
 
 /** Asks for a reason, and resets a quota. A retry after a lost answer resets nothing twice. */
@@ -19,13 +19,13 @@ export function ResetQuota({ id, name, onClose, onDone }: Props) {
     const reason = (form.get('reason') as string).trim()
     const reset = api.admin.keys({ token_hash: id })['quota-reset']
     await positionOf(reset.post({ reason } as never, withKey(idempotencyKey)))
-    onDone()
   }
   return (
     <Dialog
       title={`Reset the quota of ${name ?? 'the token key'}?`}
       action="Reset it"
       onSubmit={submit}
+      onDone={onDone}
       onClose={onClose}
     >
       <p>

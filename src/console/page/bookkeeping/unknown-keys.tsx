@@ -98,7 +98,7 @@ function List({ kind }: { kind: Kind }) {
     if (adopted === null) return
     setChosen(new Set())
     setRecorded(<Outcome key={performance.now()} {...adopted} />)
-    list.reload()
+    void list.reload()
   }
   return (
     <>

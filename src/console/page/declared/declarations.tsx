@@ -2,7 +2,7 @@ import { type ComponentChildren, createContext } from 'preact'
 import { useContext } from 'preact/hooks'
 import { api, unwrap } from '../api.ts'
 import { isPast, useAsOf } from '../as-of.ts'
-import { useRead } from '../use-read.ts'
+import { type Read, useRead } from '../use-read.ts'
 import type { Declared } from './dialogs.tsx'
 
 /** Read interval (ms): they change rarely. */
@@ -11,8 +11,8 @@ const EVERY_MS = 30_000
 /** All dimensions and measures of the page's as-of, also ended ones. */
 export type Declarations = { dimensions: Declared[]; measures: Declared[] }
 
-const Context = createContext<{ value: Declarations | undefined; reload: () => void }>({
-  ...{ value: undefined, reload: () => {} },
+const Context = createContext<Pick<Read<Declarations>, 'value' | 'reload'>>({
+  ...{ value: undefined, reload: async () => {} },
 })
 
 /** Returns what is declared, undefined while that is not known, and how to read it again. */

@@ -28,9 +28,8 @@ export function DeclaredPage() {
     : undefined
   const canChange = isAdmin() && !isPast(asOf)
   const declarations = useDeclarations()
-  const reload = () => {
-    for (const list of lists) list.reload()
-    declarations.reload()
+  const reload = async () => {
+    await Promise.all([...lists, declarations].map((read) => read.reload()))
   }
   return (
     <>
@@ -90,7 +89,7 @@ function useDeclared(kind: Kind) {
   )
 }
 
-type AskingProps = { asked: NonNullable<Asked>; close: () => void; done: () => void }
+type AskingProps = { asked: NonNullable<Asked>; close: () => void; done: () => Promise<void> }
 
 function Asking({ asked, ...rest }: AskingProps) {
   if (asked.what === 'declare') return <Declare kind={asked.kind} {...rest} />

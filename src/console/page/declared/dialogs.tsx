@@ -6,7 +6,7 @@ export type Kind = 'dimension' | 'measure'
 /** A dimension or a measure, as the service lists it. */
 export type Declared = { name: string; unit?: string | null; ended_at?: string }
 
-type Props = { kind: Kind; close: () => void; done: () => void }
+type Props = { kind: Kind; close: () => void; done: () => Promise<void> }
 
 /** Declares a dimension or a measure; with `row`, changes the unit of a measure. */
 export function Declare({ kind, row, close, done }: Props & { row?: Declared }) {
@@ -14,13 +14,13 @@ export function Declare({ kind, row, close, done }: Props & { row?: Declared }) 
     const name = row?.name ?? textOf(form, 'name')
     const declared = kind === 'measure' ? { name, unit: textOf(form, 'unit') } : { name }
     await unwrap(api.admin.catalog.put({ [`${kind}s`]: [declared] } as never))
-    done()
   }
   return (
     <Dialog
       title={row ? `Change ${row.name}` : `Declare a ${kind}`}
       action={row ? 'Change' : 'Declare'}
       onSubmit={submit}
+      onDone={done}
       onClose={close}
     >
       {!row && (
@@ -50,10 +50,16 @@ export function Declare({ kind, row, close, done }: Props & { row?: Declared }) 
 export function EndDeclared({ kind, name, close, done }: Props & { name: string }) {
   const submit = async () => {
     await unwrap(api.admin[`${kind}s`]({ name }).delete())
-    done()
   }
   return (
-    <Dialog title={`End ${name}?`} action="End it" isGrave onSubmit={submit} onClose={close}>
+    <Dialog
+      title={`End ${name}?`}
+      action="End it"
+      isGrave
+      onSubmit={submit}
+      onDone={done}
+      onClose={close}
+    >
       <p>
         Flushes that use it are refused from now on. What was counted is kept, and counting
         continues from there if it is declared again.

@@ -28,7 +28,7 @@ type Props<Item> = {
   load: (query: ListQuery) => (request: Request) => Promise<Page<Item>>
   shortcut?: Shortcut
   /** The dialog that adds a row. */
-  add: (close: () => void, done: () => void) => ComponentChildren
+  add: (close: () => void, done: () => Promise<void>) => ComponentChildren
 }
 
 /** Lists rows of the catalog, any number of them: search, sort, save as CSV, and add. */

@@ -6,7 +6,7 @@ type Props<Row> = {
   /** Absent: add a new row. */
   row?: Row
   onClose: () => void
-  onDone: () => void
+  onDone: () => Promise<void>
 }
 
 const MAX_ID = Number.MAX_SAFE_INTEGER
@@ -25,13 +25,13 @@ function namesIn(form: FormData, row: GroupRow | undefined) {
 export function EditGroup({ row, onClose, onDone }: Props<GroupRow>) {
   const submit = async (form: FormData) => {
     await put({ provider_groups: [{ ...namesIn(form, row), name: text(form, 'name') }] })
-    onDone()
   }
   return (
     <Dialog
       title={row ? `Change group ${row.id}` : 'Add a provider group'}
       action={row ? 'Change' : 'Add'}
       onSubmit={submit}
+      onDone={onDone}
       onClose={onClose}
     >
       {!row && <Id />}
@@ -53,13 +53,13 @@ export function EditApiKey({
   const submit = async (form: FormData) => {
     const group_id = Number(text(form, 'group') || '0')
     await put({ api_keys: [{ ...namesIn(form, row), group_id, name: text(form, 'name') }] })
-    onDone()
   }
   return (
     <Dialog
       title={row ? `Change API key ${row.id}` : 'Add an API key'}
       action={row ? 'Change' : 'Add'}
       onSubmit={submit}
+      onDone={onDone}
       onClose={onClose}
     >
       {!row && <Id />}
@@ -96,7 +96,6 @@ export function EditKey({ row, onClose, onDone }: Props<KeyRow>) {
     const quota_limit = limit === '' ? -1 : Number(limit)
     const period = { quota_period: text(form, 'period'), quota_tz: text(form, 'tz') || 'UTC' }
     await put({ keys: [{ token_hash, quota_limit, name: text(form, 'name'), ...period }] })
-    onDone()
   }
   const limit = row && row.quota_limit >= 0 ? String(row.quota_limit) : ''
   return (
@@ -104,6 +103,7 @@ export function EditKey({ row, onClose, onDone }: Props<KeyRow>) {
       title={row ? 'Change the token key' : 'Add a token key'}
       action={row ? 'Change' : 'Add'}
       onSubmit={submit}
+      onDone={onDone}
       onClose={onClose}
     >
       {!row && (
@@ -147,7 +147,7 @@ type EndProps = {
   id: string
   title: string
   onClose: () => void
-  onDone: () => void
+  onDone: () => Promise<void>
 }
 
 /** Ends a row of the catalog after confirmation. */
@@ -155,10 +155,16 @@ export function End({ what, id, title, onClose, onDone }: EndProps) {
   const submit = async () => {
     if (what === 'keys') await unwrap(api.admin.keys({ token_hash: id }).delete())
     else await unwrap(api.admin[what]({ id }).delete())
-    onDone()
   }
   return (
-    <Dialog title={`End ${title}?`} action="End it" isGrave onSubmit={submit} onClose={onClose}>
+    <Dialog
+      title={`End ${title}?`}
+      action="End it"
+      isGrave
+      onSubmit={submit}
+      onDone={onDone}
+      onClose={onClose}
+    >
       <p>
         It stops counting with the next flush. Past usage is kept, and counting continues from there
         if it is added again.

@@ -12,14 +12,13 @@ type Projection = Status['items'][number]
 
 const load = async () => (await unwrap(api.admin.projections.get())).value
 
-type Props = { status: Status | undefined; onChange: () => void }
+type Props = { status: Status | undefined; onChange: () => Promise<void> }
 
 /** Lists the projections: their lag, and their last rebuild with its progress and result. */
 export function Projections({ status, onChange }: Props) {
   const [chosen, setChosen] = useState<string | null>(null)
   const submit = async () => {
     await unwrap(api.admin.projections({ name: chosen! }).rebuild.post())
-    onChange()
   }
   return (
     <section class="card" aria-label="Projections">
@@ -47,6 +46,7 @@ export function Projections({ status, onChange }: Props) {
           title={`Rebuild ${chosen}?`}
           action="Rebuild"
           onSubmit={submit}
+          onDone={onChange}
           onClose={() => setChosen(null)}
         >
           <p>

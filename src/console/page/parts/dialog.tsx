@@ -10,12 +10,15 @@ type Props = {
   action: string
   isGrave?: boolean
   onSubmit: (form: FormData) => Promise<void>
+  /** Reads the page again after the change, so that the next dialog shows what was changed. */
+  onDone?: () => Promise<void>
   onClose: () => void
   children: ComponentChildren
 }
 
 /** Asks before something is changed; if the change fails, it stays open and shows why. */
-export function Dialog({ title, action, isGrave = false, onSubmit, onClose, children }: Props) {
+export function Dialog({ title, action, isGrave = false, ...rest }: Props) {
+  const { onSubmit, onDone, onClose, children } = rest
   const dialog = useRef<HTMLDialogElement>(null)
   const id = useId()
   const [failure, setFailure] = useState<Failure | null>(null)
@@ -30,6 +33,7 @@ export function Dialog({ title, action, isGrave = false, onSubmit, onClose, chil
     setFailure(null)
     try {
       await onSubmit(new FormData(event.currentTarget as HTMLFormElement))
+      await onDone?.()
       close()
     } catch (error) {
       setFailure(Failure.from(error))

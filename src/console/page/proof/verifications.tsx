@@ -23,7 +23,7 @@ export function Verifications() {
     setRefused(null)
     try {
       await unwrap(api.admin.verifications.post())
-      reload()
+      await reload()
     } catch (error) {
       setRefused(Failure.from(error))
     }
