@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll } from 'bun:test'
-import type { BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
 import { INTERVALS } from '../../src/platform/intervals.ts'
 import {
   startTestService,
@@ -57,7 +57,7 @@ async function startConsole({
     // Pages get signals as often as those of users: they read at most once a second anyway.
     intervals: { streams: INTERVALS.streams, ...intervals },
   })
-  const browser = await launchChromium(TIMEOUT_MS)
+  const browser = await theBrowser()
   const pageErrors: string[] = []
   const opened: BrowserContext[] = []
   let window: { page: Page; role: Role | null } | null = null
@@ -108,10 +108,18 @@ async function startConsole({
       for (const context of opened.splice(0)) await context.close()
     },
     end: async () => {
-      await browser.close()
+      await window?.page.context().close()
       await service.end()
     },
   }
+}
+
+let launched: Promise<Browser> | null = null
+
+/** Returns the browser that the files of a process share. It ends with the process. */
+function theBrowser(): Promise<Browser> {
+  launched ??= launchChromium(TIMEOUT_MS)
+  return launched
 }
 
 /** Signs a browser in without using the page. */
