@@ -238,11 +238,9 @@ function connect(
     fetch_types: true,
     setup: setupStatement({ search_path: SCHEMA, ...options.settings, ...role }),
     silence: silentAfterMs,
-    onsilence: async (pid: number) => {
-      const isWorking = await isWorkingOn(address, pid, silentAfterMs)
-      if (!isWorking) options.onSilent?.(pid)
-      return isWorking
-    },
+    onsilence: (pid: number) => isWorkingOn(address, pid, silentAfterMs),
+    // Not called if the answer has arrived while the server was asked.
+    ongivenup: (pid: number) => options.onSilent?.(pid),
     types: { time: TIME },
     // Seconds before the k-th attempt to reconnect. They start low: a restart takes little time.
     backoff: (attempt: number) => Math.min(0.05 * attempt, 1),

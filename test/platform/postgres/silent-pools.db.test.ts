@@ -126,6 +126,22 @@ test('while the server works on a long statement, idle connections stay open', a
   }
 })
 
+test('a statement that ends while the server is asked about it closes no idle connections', async () => {
+  const direct = openPools(database.address, 1, { silentAfterMs: 200 })
+  try {
+    const opened = (await Promise.all(NAMES.map((name) => useAll(name, direct)))).flat()
+    // The server is asked every 50 ms.
+    for (let ms = 200; ms < 250; ms += 5) {
+      const seconds = [ms, ms + 1, ms + 3].map((each) => each / 1_000)
+      await Promise.all(seconds.map((each) => direct.control`select pg_sleep(${each})`))
+    }
+    const left = new Set(await readPids())
+    expect(opened.filter((pid) => !left.has(pid))).toEqual([])
+  } finally {
+    await direct.close()
+  }
+})
+
 async function readPids(): Promise<number[]> {
   const rows = await database.owner<{ pid: number }[]>`
     select a.pid from pg_stat_activity a
