@@ -1,5 +1,5 @@
 import { api, unwrap } from '../api.ts'
-import { Dialog, Field } from '../parts/dialog.tsx'
+import { Dialog, EndDialog, Field } from '../parts/dialog.tsx'
 
 export type Kind = 'dimension' | 'measure'
 
@@ -52,19 +52,12 @@ export function EndDeclared({ kind, name, close, done }: Props & { name: string 
     await unwrap(api.admin[`${kind}s`]({ name }).delete())
   }
   return (
-    <Dialog
-      title={`End ${name}?`}
-      action="End it"
-      isGrave
-      onSubmit={submit}
-      onDone={done}
-      onClose={close}
-    >
+    <EndDialog title={name} onSubmit={submit} onDone={done} onClose={close}>
       <p>
         Flushes that use it are refused from now on. What was counted is kept, and counting
         continues from there if it is declared again.
       </p>
-    </Dialog>
+    </EndDialog>
   )
 }
 

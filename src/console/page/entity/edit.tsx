@@ -1,5 +1,5 @@
 import { api, unwrap } from '../api.ts'
-import { Choice, Dialog, Field } from '../parts/dialog.tsx'
+import { Choice, Dialog, EndDialog, Field } from '../parts/dialog.tsx'
 import { ExternalIdField } from './external-id.tsx'
 
 type Props<Row> = {
@@ -157,19 +157,12 @@ export function End({ what, id, title, onClose, onDone }: EndProps) {
     else await unwrap(api.admin[what]({ id }).delete())
   }
   return (
-    <Dialog
-      title={`End ${title}?`}
-      action="End it"
-      isGrave
-      onSubmit={submit}
-      onDone={onDone}
-      onClose={onClose}
-    >
+    <EndDialog title={title} onSubmit={submit} onDone={onDone} onClose={onClose}>
       <p>
         It stops counting with the next flush. Past usage is kept, and counting continues from there
         if it is added again.
       </p>
-    </Dialog>
+    </EndDialog>
   )
 }
 

@@ -17,8 +17,8 @@ type Props = {
 }
 
 /** Asks before something is changed; if the change fails, it stays open and shows why. */
-export function Dialog({ title, action, isGrave = false, ...rest }: Props) {
-  const { onSubmit, onDone, onClose, children } = rest
+export function Dialog(props: Props) {
+  const { title, action, isGrave = false, onSubmit, onDone, onClose, children } = props
   const dialog = useRef<HTMLDialogElement>(null)
   const id = useId()
   const [failure, setFailure] = useState<Failure | null>(null)
@@ -63,6 +63,11 @@ export function Dialog({ title, action, isGrave = false, ...rest }: Props) {
     </dialog>
   )
 }
+
+/** Asks before something is ended. */
+export const EndDialog = ({ title, ...rest }: Omit<Props, 'action' | 'isGrave'>) => (
+  <Dialog title={`End ${title}?`} action="End it" isGrave {...rest} />
+)
 
 type FieldProps = {
   label: string
