@@ -53,7 +53,7 @@ export class Findings {
     lines.push(
       `${report.leaves} leaves, ${report.events} payloads, ` +
         `${report.claims} attested digests and totals, ` +
-        `${report.acts} reversals and adoptions, ` +
+        `${report.acts} reversals, adoptions and resets, ` +
         `${report.rows} rows of API pages, ` +
         `${report.usage?.buckets ?? 0} hours and days of usage, ` +
         `${report.receipts} receipts verified`,
@@ -96,8 +96,8 @@ export function listLimits(report: AuditReport, source: LogSource, headsOnly: bo
   }
   if (missedActs > 0) {
     limits.push(
-      `${missedActs} reversals and adoptions were not compared with the events that they name: ` +
-        'these could not be read, or were moved by an old release that did not state where.',
+      `${missedActs} reversals, adoptions and resets were not compared with the events before ` +
+        'them: these could not be read, or were moved by an old release that did not state where.',
     )
   }
   return limits

@@ -31,7 +31,7 @@ test('the limits state which usage was not compared', async () => {
     '7 events count outside the days whose usage was compared.',
   )
   expect(listLimits({ ...report, missedActs: 2 }, log.source(), false).at(-1)).toBe(
-    '2 reversals and adoptions were not compared with the events that they name: ' +
+    '2 reversals, adoptions and resets were not compared with the events before them: ' +
       'these could not be read, or were moved by an old release that did not state where.',
   )
   expect(listLimits({ ...report, usage: null }, log.source(), false)).toEqual([

@@ -101,6 +101,14 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
     tests: ['test/proofs/verifier'],
   },
   {
+    name: 'reset-of-later-quota',
+    file: 'src/proofs/verifier/acts/resets.ts',
+    find: 'next.at < recordedAt',
+    replace: 'next.at <= recordedAt',
+    harm: 'An auditor reports honest resets, if an event was recorded in their microsecond.',
+    tests: ['test/proofs/verifier'],
+  },
+  {
     name: 'withdrawn-entries-adopted',
     file: 'src/proofs/verifier/acts/posted-names.ts',
     find: 'i > 0 || withdrawnAt < key.adoption.position',

@@ -35,7 +35,7 @@ test('an audit of these histories finds nothing, and compares every act', async 
   const [row] = await service.database.owner<{ acts: number }[]>`
     select count(*)::integer as acts
     from events e
-    where e.type in ('EventReversed', 'UnknownKeysAdopted')`
+    where e.type in ('EventReversed', 'UnknownKeysAdopted', 'QuotaReset')`
   expect(report).toMatchObject({ acts: row!.acts, missedActs: 0 })
   expect(row!.acts).toBeGreaterThan(0)
   const measured = await service.database.owner`

@@ -37,7 +37,7 @@ export type AuditReport = {
   /** Digests and totals of attestations: compared, and passed before they could be. */
   claims: number
   missedClaims: number
-  /** Reversals and adoptions: compared with the events that they name, and not compared. */
+  /** Reversals, adoptions and resets: compared with the events before them, and not compared. */
   acts: number
   missedActs: number
   receipts: number
@@ -174,7 +174,7 @@ export class Audit {
       return size >= Math.max(signed, source.sizes?.[shard] ?? 0)
     })
     if (source.events === null || !isWhole) return
-    const walked = this.#shards.map((audit) => audit.walked)
+    const walked = this.#shards
     const events = walked.reduce((sum, { size }) => sum + size, 0)
     const onBlock = () => onProgress(events, events)
     await this.#acts.compare({ source: source.events, walked, onBlock })

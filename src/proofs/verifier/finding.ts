@@ -22,6 +22,8 @@ export type FindingKind =
   | 'reversal'
   /** An adoption does not match the flushes before it. */
   | 'adoption'
+  /** A quota reset does not match what had counted until then. */
+  | 'reset'
   /** A page does not match the log. */
   | 'total'
   /** The log does not match the archive it was resharded from, or that archive is damaged. */

@@ -6,7 +6,8 @@ export const BLOCK_EVENTS = 256
 
 /**
  * The events of a shard that the walk has passed, in blocks: a hash of each block's leaves, by
- * which its events are recognized when they are read again. This takes 32 bytes for 256 events.
+ * which its events are recognized when they are read again, and the time of its first event. This
+ * takes about 100 bytes for 256 events.
  */
 export class WalkedBlocks {
   /** The number of events. */
@@ -14,10 +15,13 @@ export class WalkedBlocks {
   readonly #hashes: Hash[] = []
   /** The hash of the last block so far. */
   #last = createHash('sha256')
+  /** When the first event of each block was recorded. */
+  readonly #begun: string[] = []
   readonly #withUnknown = new Set<number>()
 
   /** Adds the next event; `hasUnknown` if it has entries for keys that the catalog did not have. */
-  append(leafHash: Hash, hasUnknown: boolean): void {
+  append(leafHash: Hash, recordedAt: string, hasUnknown: boolean): void {
+    if (this.size % BLOCK_EVENTS === 0) this.#begun.push(recordedAt)
     this.#last.update(leafHash)
     if (hasUnknown) this.#withUnknown.add(blockOf(this.size))
     this.size++
@@ -32,6 +36,14 @@ export class WalkedBlocks {
     for (const leafHash of leafHashes) hash.update(leafHash)
     const expected = this.#hashes[block] ?? this.#last.copy().digest()
     return equalHashes(hash.digest(), expected)
+  }
+
+  /** Returns the blocks in which any of the first `size` events may be recorded after a time. */
+  recordedAfter(time: string, size: number): number[] {
+    let block = blockOf(size - 1)
+    const blocks = [block]
+    while (block > 0 && this.#begun[block]! > time) blocks.push(--block)
+    return blocks
   }
 
   /** The blocks that have entries for keys that the catalog did not have, in order. */

@@ -18,7 +18,7 @@ const placeOf = ({ shard, position }: { shard: number; position: number }) => `$
 test('an audit of honest acts compares all of them and finds nothing', async () => {
   const { found, report } = await auditEvents(books.log)
   expect(found).toEqual([])
-  expect(report).toMatchObject({ acts: 5, missedActs: 0 })
+  expect(report).toMatchObject({ acts: 6, missedActs: 0 })
 })
 
 describe('a reversal is reported', () => {
@@ -48,13 +48,13 @@ describe('a reversal is reported', () => {
     edit(books.log, books[which], change)
     const { found, report } = await auditEvents(books.log)
     expect(found).toEqual([`reversal ${placeOf(books[which])}`])
-    expect(report).toMatchObject({ acts: 5, missedActs: 0 })
+    expect(report).toMatchObject({ acts: 6, missedActs: 0 })
   })
 
   test('that names a later event of its shard', async () => {
     const { log, adopted, reverse } = books
     const reversal = reverse(adopted, {
-      ...{ reversed: '0/11', type: 'TotalsAdjusted', at: '2026-01-31T15:40:00.000000+00:00' },
+      ...{ reversed: '0/11', type: 'TotalsAdjusted', at: '2026-01-31T15:40:00.011000+00:00' },
       api_keys: { ids: [7], requests: [1], successes: [1] },
     })
     const api_keys = { ids: [7], requests: [1], successes: [1] }
@@ -68,13 +68,16 @@ describe('a reversal is reported', () => {
     const amounts = { hashes: ['b'], requests: [1], tokens: [2], quota_used: [2] }
     const event = log.append('TotalsAdjusted', { reason: 'by hand', keys: amounts })
     const reversal = reverse(event, { keys: amounts })
-    log.append('QuotaReset', {
+    const reset = log.append('QuotaReset', {
       ...{ at: reversal.recordedAt, through: '0/11,1/3', reason: 'new contract' },
       keys: { hashes: ['b'], requests: [0], tokens: [0], quota_used: [0] },
     })
     expect((await auditEvents(log)).found).toEqual([])
     edit(log, reversal, (payload) => (payload.keys.quota_used = [0]))
-    expect((await auditEvents(log)).found).toEqual([`reversal ${placeOf(reversal)}`])
+    expect((await auditEvents(log)).found).toEqual([
+      `reversal ${placeOf(reversal)}`,
+      `reset ${placeOf(reset)}`,
+    ])
   })
 
   test('of an event that was reversed before', async () => {

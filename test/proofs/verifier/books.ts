@@ -106,10 +106,12 @@ export function makeBooks() {
       ...{ last_accessed_at: [2], flushes: [1] },
     },
   })
-  log.append('QuotaReset', {
+  const reset = log.append('QuotaReset', {
     ...{ at: adopted.recordedAt, through: '0/4,1/3', reason: 'new contract' },
     keys: { hashes: ['b'], requests: [0], tokens: [0], quota_used: [20] },
   })
+  // Whatever follows, in any shard, was recorded after the time of the reset.
+  log.stepMs++
   const reverse = (event: LineEvent, payload: object, version = 1) =>
     log.append(
       'EventReversed',
@@ -140,5 +142,5 @@ export function makeBooks() {
   const ofAdjusted = reverse(adjusted, {
     keys: { hashes: ['a'], requests: [1], tokens: [2], quota_used: [3] },
   })
-  return { log, reverse, mixed, mixedKeys, adopted, ofMixed, ofKeys, ofOpened, ofAdjusted }
+  return { log, reverse, mixed, mixedKeys, adopted, reset, ofMixed, ofKeys, ofOpened, ofAdjusted }
 }

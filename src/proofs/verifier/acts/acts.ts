@@ -1,15 +1,23 @@
 import type { Event } from '../../../events/event.ts'
 import type { LineEvent } from '../../../events/event-line.ts'
-import type { OnFinding } from '../finding.ts'
+import type { FindingKind, OnFinding } from '../finding.ts'
 import type { ShardFold } from '../fold.ts'
 import type { EventSource } from '../sources/source.ts'
 import { BLOCK_EVENTS, blockOf, type WalkedBlocks } from '../walked-blocks.ts'
 import { type AdoptedKey, AdoptedKeys } from './adopted-keys.ts'
 import { PostedNames } from './posted-names.ts'
 import { readAgain } from './read-again.ts'
+import { Resets } from './resets.ts'
 import { type Coverage, Resharding } from './resharding.ts'
 import { type NamedEvents, Reversals } from './reversals.ts'
 import { hasUnknownEntries, unknownEntriesOf } from './unknown-entries.ts'
+
+/** The kinds of findings about acts. */
+const KINDS = new Map<Event['type'], FindingKind>([
+  ['EventReversed', 'reversal'],
+  ['UnknownKeysAdopted', 'adoption'],
+  ['QuotaReset', 'reset'],
+])
 
 /** An adoption that was not compared yet. */
 type PendingAdoption = { adoption: Coverage; keys: readonly AdoptedKey[] }
@@ -17,13 +25,14 @@ type PendingAdoption = { adoption: Coverage; keys: readonly AdoptedKey[] }
 /** The shards of the log, and how to read them again. */
 export type WalkedLog = {
   source: EventSource
-  walked: readonly WalkedBlocks[]
+  /** For each shard, the events walked, and their fold. */
+  walked: readonly { walked: WalkedBlocks; fold: ShardFold }[]
   /** Called before each block that is read again. */
   onBlock: () => void
 }
 
 /**
- * Compares reversals and adoptions with the events that they name.
+ * Compares reversals, adoptions and quota resets with the events that they are about.
  *
  * An act may name any event before it, in any shard. So the walk only collects acts. At its end the
  * events that they name are read again, in blocks that are recognized by their hashes. To keep a
@@ -36,11 +45,13 @@ export class Acts {
   compared = 0
   readonly #resharding = new Resharding()
   readonly #adopted = new AdoptedKeys(this.#resharding)
+  readonly #resets: Resets
   readonly #reversals: Reversals
   #adoptions: PendingAdoption[] = []
 
   constructor(private readonly report: OnFinding) {
-    this.#reversals = new Reversals(this.#adopted, this.#resharding, report)
+    this.#resets = new Resets(this.#resharding, report)
+    this.#reversals = new Reversals(this.#adopted, this.#resets, this.#resharding, report)
   }
 
   /** The number of acts that could not be compared. */
@@ -49,23 +60,26 @@ export class Acts {
   }
 
   get #pending(): number {
-    return this.#reversals.pending + this.#adoptions.length
+    return this.#reversals.pending + this.#adoptions.length + this.#resets.pending
   }
 
-  /** Collects an act that has just been folded. */
-  note(event: Event, { shard, position, version }: LineEvent, { catalog }: ShardFold): void {
+  /** Collects the acts among the events, each before it is folded. */
+  note(event: Event | null, line: LineEvent, fold: ShardFold): void {
+    const { shard, position, version, recordedAt } = line
+    this.#resets.pass(shard, recordedAt, fold)
+    if (event === null) return
     if (shard !== 0) {
       this.#checkPlace(event, `${shard}/${position}`)
     } else if (event.type === 'EventReversed') {
       this.#reversals.add(event.data, position, version)
     } else if (event.type === 'QuotaReset') {
-      this.#reversals.addReset(event.data, position)
+      this.#resets.add(event.data, position, fold)
     } else if (event.type === 'ShardsChanged') {
       this.#resharding.note(event.data, position, version)
     } else if (event.type === 'UnknownKeysAdopted') {
       const { heads, until } = event.data
       const adoption = { position, heads, until }
-      const { keys, contradiction } = this.#adopted.add(adoption, event.data, catalog.api_keys)
+      const { keys, contradiction } = this.#adopted.add(adoption, event.data, fold.catalog.api_keys)
       this.#adoptions.push({ adoption, keys })
       if (contradiction !== null) this.#find(adoption, contradiction)
     }
@@ -78,21 +92,24 @@ export class Acts {
         this.#resharding.isBefore(adoption.position)
           ? size
           : Math.max(size, (adoption.heads[shard] ?? -1) + 1),
-      this.#reversals.sizeOf(shard),
+      Math.max(this.#reversals.sizeOf(shard), this.#resets.sizeOf(shard)),
     )
   }
 
   /** Compares the acts collected. Every shard must have been walked to its end. */
   async compare({ source, walked, onBlock }: WalkedLog): Promise<void> {
     if (this.#pending === 0) return
-    const named = this.#reversals.findNamed(walked.map(({ size }) => size))
-    const adoptions = this.#adoptions.filter(({ adoption }) => this.#checkHeads(adoption, walked))
+    const sizes = walked.map((shard) => shard.walked.size)
+    const named = this.#reversals.findNamed(sizes)
+    const adoptions = this.#adoptions.filter(({ adoption }) => this.#checkHeads(adoption, sizes))
     const keys = adoptions.flatMap((one) => one.keys)
     const posted = new PostedNames(this.#adopted, this.#resharding, keys)
-    for (const [shard, blocks] of walked.entries()) {
-      const numbers = this.#blocksOf(shard, blocks, named, adoptions)
+    for (const [shard, { walked: blocks, fold }] of walked.entries()) {
+      const late = this.#resets.findLate(shard, fold, blocks)
+      const numbers = this.#blocksOf(shard, blocks, named, adoptions).union(late)
       const again = { source, shard, walked: blocks, report: this.report, onBlock }
       const isSame = await readAgain(again, numbers, (read) => {
+        this.#resets.leaveOut(read)
         const reversal = named[shard]!.get(read.position)
         if (reversal !== undefined) this.#reversals.compare(reversal, read)
         if (keys.length === 0 || !hasUnknownEntries(read.event)) return
@@ -111,22 +128,22 @@ export class Acts {
 
   #end(): void {
     this.compared += this.#pending
+    this.#resets.compare()
     for (const { keys } of this.#adoptions) for (const key of keys) key.stated = null
     this.#adoptions = []
     this.#reversals.end()
   }
 
   #checkPlace({ type }: Event, at: string): void {
-    if (type !== 'EventReversed' && type !== 'UnknownKeysAdopted') return
-    const kind = type === 'EventReversed' ? 'reversal' : 'adoption'
-    this.report({ kind, at, message: 'only shard 0 can have it' })
+    const kind = KINDS.get(type)
+    if (kind !== undefined) this.report({ kind, at, message: 'only shard 0 can have it' })
   }
 
   /** Checks that an adoption covers only events before it. */
-  #checkHeads({ position, heads, until }: Coverage, walked: readonly WalkedBlocks[]): boolean {
+  #checkHeads({ position, heads, until }: Coverage, sizes: readonly number[]): boolean {
     if (this.#resharding.isBefore(position)) return true
-    const areThere = heads.every((head, shard) => head < (walked[shard]?.size ?? 0))
-    if (areThere && heads.length === walked.length && heads[0]! < position) return true
+    const areThere = heads.every((head, shard) => head < (sizes[shard] ?? 0))
+    if (areThere && heads.length === sizes.length && heads[0]! < position) return true
     this.#find({ position, heads, until }, 'its heads are not positions of the log before it')
     return false
   }

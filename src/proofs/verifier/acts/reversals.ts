@@ -1,10 +1,10 @@
 import type { Location } from '../../../events/positions.ts'
 import type { Reversal } from '../../../events/types/event-reversed.ts'
-import type { QuotaReset } from '../../../events/types/quota-reset.ts'
 import type { OnFinding } from '../finding.ts'
 import { usageTimeOf } from '../usage-time.ts'
 import type { AdoptedKeys } from './adopted-keys.ts'
 import type { ReadEvent } from './read-again.ts'
+import type { Resets } from './resets.ts'
 import type { Resharding } from './resharding.ts'
 import {
   type AmountHashes,
@@ -32,12 +32,11 @@ export class Reversals {
   unlisted = 0
   /** By the place of the reversed event. */
   readonly #byPlace = new Map<string, { position: number; version: number }>()
-  /** The resets of each token key. */
-  readonly #resets = new Map<string, { position: number; at: string }[]>()
   #pending: PendingReversal[] = []
 
   constructor(
     private readonly adopted: AdoptedKeys,
+    private readonly resets: Resets,
     private readonly resharding: Resharding,
     private readonly report: OnFinding,
   ) {}
@@ -51,13 +50,6 @@ export class Reversals {
     const { reversed, type, at } = reversal
     const amounts = statedAmounts(reversal)
     this.#pending.push({ position, version, reversed, type, at, amounts })
-  }
-
-  addReset({ at, keys }: QuotaReset, position: number): void {
-    const hash = keys.hashes[0]!
-    const resets = this.#resets.get(hash) ?? []
-    this.#resets.set(hash, resets)
-    resets.push({ position, at })
   }
 
   /** Returns how many events a shard must have for the pending reversals. */
@@ -132,10 +124,7 @@ export class Reversals {
         const key = this.adopted.find(kind, name, read)
         return key !== undefined && key.adoption.position < position ? key : undefined
       },
-      isReset: (hash) =>
-        (this.#resets.get(hash) ?? []).some(
-          (reset) => reset.position < position && reset.at >= recordedAt,
-        ),
+      isReset: (hash) => this.resets.has(hash, recordedAt, position),
     })
     if (counted !== amounts.counted) return 'it takes back other amounts than were counted'
     const isFlush = event.type === 'ApiKeyStatsFlushed' || event.type === 'KeyStatsFlushed'
