@@ -55,10 +55,13 @@ export async function writeHistory(service: TestService): Promise<void> {
     if (i === 8) await service.fetch('admin', '/admin/provider-groups/2', { method: 'DELETE' })
   }
   await keepBooks(service)
+  // After all that the service has recorded, as it would.
+  const recordedAt = new Date(Date.now() + 1).toISOString()
   for (let shard = 0; shard < service.shards; shard++) {
-    await insertEvent(owner, { shard, type: 'KeyStatsFlushed', payload: '{"hashes":[1]}' })
-    await insertEvent(owner, { shard, type: 'OfTomorrow', payload: '{}' })
-    await insertEvent(owner, { shard, type: 'ApiKeyStatsFlushed', payload: VERSION_1 })
+    const place = { shard, recordedAt }
+    await insertEvent(owner, { ...place, type: 'KeyStatsFlushed', payload: '{"hashes":[1]}' })
+    await insertEvent(owner, { ...place, type: 'OfTomorrow', payload: '{}' })
+    await insertEvent(owner, { ...place, type: 'ApiKeyStatsFlushed', payload: VERSION_1 })
   }
   await service.fetch('admin', '/admin/tokens', {
     method: 'POST',
