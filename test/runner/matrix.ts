@@ -5,7 +5,7 @@
  */
 type Variation = {
   /**
-   * The numbers of shards to run with. Several shards are the general case, so 4 alone is enough
+   * The numbers of shards to run with. Several shards are the general case, so 2 alone are enough
    * for code that treats all shards alike; 1 and 4 are for code that behaves differently with one.
    */
   shards?: readonly number[]
@@ -31,26 +31,26 @@ const MATRIX: Record<string, Variation> = {
   'test/platform/postgres/connection/pgbouncer': { server: true },
   'test/platform/postgres/migrate': { shards: MANY, server: true },
   'test/platform/postgres/rolling-upgrade': { shards: MANY, server: true },
-  'test/http/answer-time': { shards: MANY },
-  'test/http/as-of': { shards: MANY },
-  'test/http/audit.db': { shards: MANY },
-  'test/http/audit-stream': { shards: MANY },
+  'test/http/answer-time': { shards: TWO },
+  'test/http/as-of': { shards: TWO },
+  'test/http/audit.db': { shards: TWO },
+  'test/http/audit-stream': { shards: TWO },
   'test/http/counted-at': { shards: BOTH },
-  'test/http/explain': { shards: MANY },
-  'test/http/subscription.db': { shards: MANY },
-  'test/http/newest-first': { shards: MANY },
-  'test/http/reads': { shards: MANY },
+  'test/http/explain': { shards: TWO },
+  'test/http/subscription.db': { shards: TWO },
+  'test/http/newest-first': { shards: TWO },
+  'test/http/reads': { shards: TWO },
   'test/http/sparse-events': { shards: TWO },
   'test/http/transparency': { shards: MANY },
-  'test/http/usage': { shards: MANY },
-  'test/bookkeeping/': { shards: MANY },
+  'test/http/usage': { shards: TWO },
+  'test/bookkeeping/': { shards: TWO },
   // Flushes and acts wait for each other if there is one shard.
   'test/bookkeeping/concurrent': { shards: BOTH },
   'test/bookkeeping/large': {},
   'test/bookkeeping/log-scan': {},
   'test/bookkeeping/repeated-acts': {},
   'test/bookkeeping/unlisted': {},
-  'test/quota/': { shards: MANY },
+  'test/quota/': { shards: TWO },
   'test/quota/catalog': { server: true },
   'test/quota/reshard': {},
   'test/cluster/': { shards: BOTH },
@@ -60,7 +60,7 @@ const MATRIX: Record<string, Variation> = {
   'test/log/ahead': {},
   'test/log/catalog/': {},
   'test/log/append.db': { shards: BOTH, server: true },
-  'test/read-model/projector/': { shards: MANY, server: true },
+  'test/read-model/projector/': { shards: TWO, server: true },
   'test/read-model/queries/': { shards: TWO },
   'test/registration/': { shards: BOTH, server: true },
   'test/property/': { shards: MANY },
