@@ -63,7 +63,9 @@ test(`a large body is treated like an equivalent small one, in ${runs} runs`, as
           select type, version, source, idempotency_key, payload::text, payload_sha256
           from events where shard = 0 and position = ${position}`
       : []
-    return { status: response.status, body: await response.json(), event }
+    // A refused time is compared with the clock, which is further on for the second body.
+    const body = (await response.text()).replace(/counted_at is before \d+/, 'counted_at is early')
+    return { status: response.status, body, event }
   }
   const property = fc.asyncProperty(fuzzedFlush, async ({ kind, bytes }) => {
     const large = new Uint8Array(LARGE).fill(0x20)
