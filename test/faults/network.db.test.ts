@@ -11,7 +11,7 @@ import { SHORT } from './network-limits.ts'
 const OPTIONS = {
   seed: 1,
   // Longer than it takes to detect a dead connection and to give up on a new one.
-  faultMs: 5_000,
+  faultMs: 3_500,
   delayMs: { shortest: 20, longest: 600 },
   bounds: SHORT,
 }

@@ -14,7 +14,7 @@ import { history } from './steps.ts'
 // A read of the past returns what a read returned then, by position and by time.
 
 // Each of 3 faults planted in reads of the past was found by the 4th history, with three seeds.
-const runs = runsOf(8)
+const runs = runsOf(6)
 
 const HOUR_MS = 3_600_000
 /** Whole hours around the run. */

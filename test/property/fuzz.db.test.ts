@@ -6,7 +6,7 @@ import { fuzzedRequest } from './fuzz-requests.ts'
 import { FuzzSession } from './fuzz-session.ts'
 import { parametersOf, runsOf, timeoutOf } from './runs.ts'
 
-const runs = runsOf(70)
+const runs = runsOf(50)
 /** Flushes sent concurrently in each run. */
 const FLUSHES = 12
 

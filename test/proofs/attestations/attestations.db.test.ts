@@ -52,7 +52,7 @@ test('the tables of the projections are attested with all their columns', () => 
   expect(left.every((name) => others.test(name))).toBe(true)
 })
 
-const runs = runsOf(7)
+const runs = runsOf(5)
 
 test(
   `attestations match the log, in ${runs} histories`,
