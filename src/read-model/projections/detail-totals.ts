@@ -26,14 +26,14 @@ export class MeasureTotals {
 
   add({ accounts, start, end, details }: Postings): void {
     if (details === undefined || details.measures.length === 0) return
-    let account: Account | null = null
-    let totals: Measures = []
+    if (typeof accounts !== 'object') {
+      let first = start
+      while (first < end && isNothing(details.measures, first)) first++
+      if (first < end) addRange(this.#totalsOf(accounts), details, first, end)
+      return
+    }
     for (let i = start; i < end; i++) {
-      if (isNothing(details.measures, i)) continue
-      const next = typeof accounts === 'object' ? accounts[i]! : accounts
-      if (next !== account) totals = this.#totalsOf(next)
-      account = next
-      addMeasures(totals, details, i)
+      if (!isNothing(details.measures, i)) addMeasures(this.#totalsOf(accounts[i]!), details, i)
     }
   }
 
@@ -168,8 +168,32 @@ export function addMeasures(
 ): void {
   for (let k = 0; k < measures.length; k++) {
     const { number, values } = measures[k]!
-    if (values[i] === 0) continue
-    while (totals.length <= number) totals.push(0)
-    totals[number] = addExact(totals[number]!, sign * values[i]!)
+    if (values[i] !== 0) addMeasure(totals, number, sign * values[i]!)
   }
+}
+
+/** Adds the measures of rows `start` to `end`, exclusive: column by column takes half the time. */
+function addRange(
+  totals: Measures,
+  { measures }: Pick<Columns, 'measures'>,
+  start: number,
+  end: number,
+): void {
+  for (const { number, values } of measures) {
+    let sum = 0
+    let isCounted = false
+    for (let i = start; i < end; i++) {
+      if (values[i] === 0) continue
+      isCounted = true
+      const next = sum + values[i]!
+      if (!Number.isSafeInteger(next)) addMeasure(totals, number, sum)
+      sum = Number.isSafeInteger(next) ? next : values[i]!
+    }
+    if (isCounted) addMeasure(totals, number, sum)
+  }
+}
+
+function addMeasure(totals: Measures, number: number, value: number): void {
+  while (totals.length <= number) totals.push(0)
+  totals[number] = addExact(totals[number]!, value)
 }

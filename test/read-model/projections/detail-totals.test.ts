@@ -1,0 +1,101 @@
+import { expect, test } from 'bun:test'
+import fc from 'fast-check'
+import {
+  ALL_GROUPS,
+  type DetailTotal,
+  MeasureTotals,
+  PartTotals,
+} from '../../../src/read-model/projections/detail-totals.ts'
+
+// Sums of measures, by account and by combination, equal naive ones, however large they become.
+
+const amount = fc.oneof(
+  fc.integer({ min: -20, max: 20 }),
+  fc.constantFrom(0, Number.MAX_SAFE_INTEGER, -Number.MAX_SAFE_INTEGER),
+)
+const account = fc.integer({ min: 1, max: 30 })
+const pair = fc.tuple(amount, amount)
+const row = fc.record({ account, combination: fc.nat(2), sums: pair, measures: pair })
+const event = fc.record({
+  /** The account of all rows, or null if each has its own. */
+  account: fc.option(account),
+  numbers: fc.constantFrom([0, 1], [1, 0], [2, 255], [40]),
+  combinations: fc.constantFrom(['{}', 'a', 'b'], ['b', 'a', 'c']),
+  rows: fc.array(row),
+})
+type Event = typeof event extends fc.Arbitrary<infer Value> ? Value : never
+
+/** The rows of an event as postings, between two rows that do not count. */
+function toPostings({ account, numbers, combinations, rows }: Event) {
+  const column = (read: (one: Event['rows'][number]) => number) => [0, ...rows.map(read), 0]
+  const measures = numbers.map((number, k) => ({
+    ...{ number, values: column((one) => one.measures[k]!) },
+  }))
+  return {
+    kind: 'provider_group' as const,
+    accounts: account ?? column((one) => one.account),
+    sums: [column(({ sums }) => sums[0]), column(({ sums }) => sums[1])],
+    ...{ maxima: [], start: 1, end: rows.length + 1 },
+    details: { combinations, combination: column((one) => one.combination), measures },
+  }
+}
+
+/** Sums of columns, and of measures by number, as bigints. */
+class NaiveSums {
+  readonly all = new Map<string, { sums: bigint[]; measures: bigint[] }>()
+
+  add(key: string, sums: readonly number[], measures: readonly (readonly [number, number])[]) {
+    const total = this.all.get(key) ?? { sums: sums.map(() => 0n), measures: [] }
+    this.all.set(key, total)
+    for (const [k, value] of sums.entries()) total.sums[k]! += BigInt(value)
+    for (const [number, value] of measures) {
+      while (total.measures.length <= number) total.measures.push(0n)
+      total.measures[number]! += BigInt(value)
+    }
+  }
+}
+
+const toNaive = ({ sums, measures }: Pick<DetailTotal, 'sums' | 'measures'>) => ({
+  ...{ sums: sums.map(BigInt), measures: measures.map(BigInt) },
+})
+const partsOf = (totals: PartTotals) =>
+  new Map<string, ReturnType<typeof toNaive>>(
+    [...totals.entries()].map(
+      (one) => [`${one.combination} ${one.account}`, toNaive(one)] as const,
+    ),
+  )
+
+test('totals of any events are exact, by account and by combination', () => {
+  const property = fc.property(fc.array(event), (events) => {
+    const measures = new MeasureTotals()
+    const parts = new PartTotals()
+    const ofOne = new PartTotals(7)
+    const ofAll = new PartTotals(ALL_GROUPS)
+    const byAccount = new NaiveSums()
+    const byPart = new NaiveSums()
+    for (const one of events) {
+      for (const totals of [measures, parts, ofOne, ofAll]) totals.add(toPostings(one))
+      for (const { sums, combination, ...row } of one.rows) {
+        const account = one.account ?? row.account
+        const counted = one.numbers
+          .map((number, k) => [number, row.measures[k]!] as const)
+          .filter(([, value]) => value !== 0)
+        if (counted.length > 0) byAccount.add(`${account}`, [], counted)
+        if (counted.length === 0 && sums.every((value) => value === 0)) continue
+        for (const of of [account, ALL_GROUPS]) {
+          byPart.add(`${one.combinations[combination]} ${of}`, sums, counted)
+        }
+      }
+    }
+    const read = Array.from(measures.entries(), ([account, some]) => {
+      return [`${account}`, toNaive({ sums: [], measures: some })] as const
+    })
+    expect(new Map(read)).toEqual(byAccount.all)
+    expect(partsOf(parts)).toEqual(byPart.all)
+    const only = (account: number) =>
+      new Map([...byPart.all].filter(([key]) => key.endsWith(` ${account}`)))
+    expect(partsOf(ofOne)).toEqual(only(7))
+    expect(partsOf(ofAll)).toEqual(only(ALL_GROUPS))
+  })
+  fc.assert(property, { numRuns: 300 })
+})
