@@ -22,6 +22,29 @@ const STEP_BITS = 24
 /** `bits` is `widthOf(values)`. */
 export function pack(values: readonly number[], bits = widthOf(values)): Packed {
   const bytes = Buffer.allocUnsafe(Math.ceil((values.length * bits) / 8))
+  if (bits <= STEP_BITS) writeNarrow(bytes, values, bits)
+  else writeWide(bytes, values, bits)
+  return [bits, bytes.toString('base64')]
+}
+
+/** Writes values that take one step, as almost all do: about half of the time of `writeWide`. */
+function writeNarrow(bytes: Buffer, values: readonly number[], bits: number): void {
+  let at = 0
+  let left = 0
+  let leftBits = 0
+  for (let i = 0; i < values.length; i++) {
+    // Bits above these are written already, and a byte drops them.
+    left = (left << bits) | values[i]!
+    leftBits += bits
+    while (leftBits >= 8) {
+      leftBits -= 8
+      bytes[at++] = left >>> leftBits
+    }
+  }
+  if (leftBits > 0) bytes[at] = left << (8 - leftBits)
+}
+
+function writeWide(bytes: Buffer, values: readonly number[], bits: number): void {
   let at = 0
   let left = 0
   let leftBits = 0
@@ -29,7 +52,6 @@ export function pack(values: readonly number[], bits = widthOf(values)): Packed 
     for (let rest = bits; rest > 0; ) {
       const step = Math.min(rest, STEP_BITS)
       rest -= step
-      // Bits above these are written already, and a byte drops them.
       left = (left << step) | bitsOf(values[i]!, rest, step)
       leftBits += step
       while (leftBits >= 8) {
@@ -39,7 +61,6 @@ export function pack(values: readonly number[], bits = widthOf(values)): Packed 
     }
   }
   if (leftBits > 0) bytes[at] = left << (8 - leftBits)
-  return [bits, bytes.toString('base64')]
 }
 
 /** Reads `length` values. Throws PayloadError unless `pack` returns this for them. */
