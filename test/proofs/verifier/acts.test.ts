@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'bun:test'
 import { encodeApiKeyFlush } from '../../../src/events/api-key-flush-payload.ts'
-import { auditEvents, edit, makeBooks, type Payload } from './books.ts'
+import { auditEvents, edit, makeBooks, type Payload, placeOf } from './books.ts'
 
 // Reversals and adoptions in a log whose owner can change every event and sign it again. Each is
 // compared with the events that it names.
@@ -12,8 +12,6 @@ let books: Books
 beforeEach(() => {
   books = makeBooks()
 })
-
-const placeOf = ({ shard, position }: { shard: number; position: number }) => `${shard}/${position}`
 
 test('an audit of honest acts compares all of them and finds nothing', async () => {
   const { found, report } = await auditEvents(books.log)

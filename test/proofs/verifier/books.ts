@@ -21,7 +21,9 @@ export function auditEvents(log: MemoryLog, options: MemoryAuditOptions = {}) {
   return auditLog(log, { source: { ...log.source(), pages: null }, ...options })
 }
 
-const at = ({ shard, position }: LineEvent) => `${shard}/${position}`
+/** Formats the place of an event, such as `0/41`. */
+export const placeOf = ({ shard, position }: Pick<LineEvent, 'shard' | 'position'>) =>
+  `${shard}/${position}`
 
 /**
  * Makes a log of two shards with every kind of act. Shard 1 has flushes of known and unknown keys:
@@ -115,7 +117,13 @@ export function makeBooks() {
   const reverse = (event: LineEvent, payload: object, version = 1) =>
     log.append(
       'EventReversed',
-      { reversed: at(event), type: event.type, at: event.recordedAt, reason: 'wrong', ...payload },
+      {
+        reversed: placeOf(event),
+        type: event.type,
+        at: event.recordedAt,
+        reason: 'wrong',
+        ...payload,
+      },
       { version },
     )
   const ofMixed = reverse(

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'bun:test'
-import { auditEvents, edit, makeBooks, type Payload } from './books.ts'
+import { auditEvents, edit, makeBooks, type Payload, placeOf } from './books.ts'
 import { MemoryLog } from './memory.ts'
 
 // Quota resets in a log whose owner can change every event and sign it again. Each is compared with
@@ -9,8 +9,6 @@ let books: ReturnType<typeof makeBooks>
 beforeEach(() => {
   books = makeBooks()
 })
-
-const placeOf = ({ shard, position }: { shard: number; position: number }) => `${shard}/${position}`
 
 describe('a reset is reported', () => {
   const changes: [string, (payload: Payload) => unknown][] = [

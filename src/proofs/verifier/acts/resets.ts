@@ -6,7 +6,7 @@ import type { WalkedBlocks } from '../walked-blocks.ts'
 import type { ReadEvent } from './read-again.ts'
 import type { Resharding } from './resharding.ts'
 
-/** What the first `size` events of a shard have counted towards the quota of a key. */
+/** The quota of a key that the first `size` events of a shard have used. */
 type Counted = { quota: bigint; size: number }
 
 /** The sum when the walk was at `size`; `isLate` if it was past the time of the reset already. */
