@@ -186,8 +186,12 @@ function addRange(
       if (values[i] === 0) continue
       isCounted = true
       const next = sum + values[i]!
-      if (!Number.isSafeInteger(next)) addMeasure(totals, number, sum)
-      sum = Number.isSafeInteger(next) ? next : values[i]!
+      if (Number.isSafeInteger(next)) {
+        sum = next
+        continue
+      }
+      addMeasure(totals, number, sum)
+      sum = values[i]!
     }
     if (isCounted) addMeasure(totals, number, sum)
   }
