@@ -5,7 +5,9 @@ import { decodeDetails, decodeExtras, encodeExtras } from './details-payload.ts'
 import { pack, unpack } from './packed.ts'
 
 /** The version in which a flush is written. */
-export function versionOfApiKeyFlush({ names, details, counted_at }: ApiKeyFlush): number {
+export function versionOfApiKeyFlush(flush: ApiKeyFlush): number {
+  const { names, details, counted_at, sequence } = flush
+  if (sequence !== undefined) return 6
   if (details !== undefined) return 5
   if (counted_at !== undefined) return 4
   return names === undefined ? 2 : 3
@@ -42,20 +44,20 @@ function encodeNames(names: ApiKeyFlush['names']) {
 }
 
 /**
- * Encodes a payload of version 4, for flushes with a time of their own, or of version 5, for those
- * with dimensions or measures. Its columns of numbers are packed; names are as in version 3,
- * details as in details-payload.ts.
+ * Encodes a payload of version 4, for flushes with a time of their own, of version 5, for those
+ * with dimensions or measures, or of version 6, for those with a sequence. Its columns of numbers
+ * are packed; names are as in version 3, details as in details-payload.ts.
  *
  *     {"groups":[1,0,null],"counts":[2,1,1],"ids":[10,"AEAIAQMJ"],"requests":[3,"fYg="],
  *      "failures":[2,"gQ=="],"counted_at":1700000000}
  */
 function encodePacked(flush: ApiKeyFlush): string {
-  const { groups, counts, ids, requests, successes, names, counted_at, details } = flush
+  const { groups, counts, ids, requests, successes, names, ...extras } = flush
   return JSON.stringify({
     ...{ groups, counts, ids: pack(ids), requests: pack(requests) },
     failures: pack(requests.map((count, i) => count - successes[i]!)),
     ...encodeNames(names),
-    ...encodeExtras({ counted_at, details }),
+    ...encodeExtras(extras),
   })
 }
 
@@ -81,7 +83,16 @@ export function decodeApiKeyFlush5(payload: unknown): ApiKeyFlush {
   return decodePacked(payload, decodeDetails)
 }
 
-function decodePacked(payload: unknown, decode: typeof decodeDetails): ApiKeyFlush {
+/** Reads a stored payload of version 6. Throws PayloadError if no append could have written it. */
+export function decodeApiKeyFlush6(payload: unknown): ApiKeyFlush {
+  return decodePacked(payload, decodeDetails, true)
+}
+
+function decodePacked(
+  payload: unknown,
+  decode: typeof decodeDetails,
+  hasSequence = false,
+): ApiKeyFlush {
   const { counts } = decodeColumns(payload, { counts: isCount }) as { counts: number[] }
   const length = counts.reduce((sum, count) => sum + count, 0)
   const packed = payload as Record<'ids' | 'requests' | 'failures' | 'named', unknown>
@@ -95,7 +106,7 @@ function decodePacked(payload: unknown, decode: typeof decodeDetails): ApiKeyFlu
   const flush: ApiKeyFlush = {
     ...decodeRuns(payload, length),
     ...{ ids, requests, successes: requests.map((count, i) => count - failures[i]!) },
-    ...decodeExtras(payload as object, length, decode),
+    ...decodeExtras(payload as object, length, decode, hasSequence),
   }
   const hasNames = 'named' in (payload as object)
   if (!hasNames && ids.includes(0)) throw new PayloadError('an entry names no key')

@@ -43,6 +43,8 @@ export type ApiKeyFlush = ApiKeyEntries & {
   counts: number[]
   /** When it was counted, in Unix seconds, if it was posted with a time of its own. */
   counted_at?: number
+  /** Its numbers in the sequence of its sender, as sent (see sequence.ts), if it has any. */
+  sequence?: string
 }
 
 /** Response body: the numbers of distinct known keys with requests and of their known groups. */

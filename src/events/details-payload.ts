@@ -10,6 +10,7 @@ import {
   type Values,
 } from './details.ts'
 import { type Packed, pack, unpack, widthOf } from './packed.ts'
+import { parseSequence } from './sequence.ts'
 
 /**
  * A dimension: for each entry the number of its value, packed, and the values in order of first
@@ -229,33 +230,47 @@ function decodeSparse(sparse: Sparse, zeros: readonly number[], name: string): n
   return all
 }
 
-/** What a flush may have besides its entries: a time of its own, dimensions and measures. */
-export type Extras = { counted_at?: number | undefined; details?: Details | undefined }
+/**
+ * What a flush may have besides its entries: a time of its own, a sequence, dimensions and
+ * measures.
+ */
+export type Extras = {
+  counted_at?: number | undefined
+  sequence?: string | undefined
+  details?: Details | undefined
+}
 
 /** Returns the members of a payload for these. */
-export const encodeExtras = ({ counted_at, details }: Extras) => ({
+export const encodeExtras = ({ counted_at, sequence, details }: Extras) => ({
   ...(counted_at === undefined ? {} : { counted_at }),
+  ...(sequence === undefined ? {} : { sequence }),
   ...(details && encodeDetails(details)),
 })
 
 /**
- * Reads these members of a payload with so many entries. Without details, which are read by
- * `decode`, there is a time.
+ * Reads these members of a payload with so many entries. Without a sequence, and details, which are
+ * read by `decode`, there is a time.
  */
 export function decodeExtras(
   payload: object,
   entries: number,
   decode: typeof decodeDetails,
-): { counted_at?: number; details?: Details } {
-  const { counted_at } = payload as { counted_at?: number }
+  hasSequence: boolean,
+): { counted_at?: number; sequence?: string; details?: Details } {
+  const { counted_at, sequence } = payload as { counted_at?: number; sequence?: unknown }
   if (counted_at !== undefined && !(isCount(counted_at) && counted_at <= LAST_UNIX_SECOND)) {
     throw new PayloadError('counted_at is not a time')
   }
   const hasDetails = 'dimensions' in payload
-  const isNeeded = hasDetails || (counted_at !== undefined && decode !== decodeDetails)
+  if (hasSequence && (typeof sequence !== 'string' || parseSequence(sequence) === null)) {
+    throw new PayloadError('sequence is not numbers of an epoch')
+  }
+  const isNeeded =
+    hasSequence || hasDetails || (counted_at !== undefined && decode !== decodeDetails)
   if (!isNeeded) throw new PayloadError('an older version would do')
   return {
     ...(counted_at === undefined ? {} : { counted_at }),
+    ...(hasSequence ? { sequence: sequence as string } : {}),
     ...(hasDetails ? { details: decode(payload, entries) } : {}),
   }
 }

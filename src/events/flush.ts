@@ -32,13 +32,15 @@ export type PostedFlush = (
   hints?: KeyHints
   /** When it was counted, in Unix seconds, if it states a time of its own. */
   countedAt?: number
+  /** Its numbers in the sequence of its sender (see sequence.ts). They don't change what counts. */
+  sequence?: string
 }
 
 /** A flush whose entries are looked up in the catalog. */
 export type ResolvedFlush = (
   | { type: 'ApiKeyStatsFlushed'; entries: ApiKeyEntries }
   | { type: 'KeyStatsFlushed'; entries: KeyEntries }
-) & { countedAt?: number }
+) & { countedAt?: number; sequence?: string }
 
 /**
  * Why a flush is not appended: an entry names two keys, or a name that is not declared. `place` is
@@ -70,7 +72,7 @@ export type Attributor = { groupOf: GroupOf; quotaTrackedOf: QuotaTrackedOf }
 
 /** Looks up what the entries of a flush name, or returns why it is refused. */
 export function resolveFlush(
-  { type, entries, countedAt }: PostedFlush,
+  { type, entries, countedAt, sequence }: PostedFlush,
   catalog: ApiKeys & Declared,
 ): ResolvedFlush | FlushRefusal {
   const resolved =
@@ -81,21 +83,28 @@ export function resolveFlush(
   if ('undeclared' in resolved) {
     return { kind: 'undeclared', place: resolved.place, name: resolved.undeclared }
   }
-  const time = countedAt === undefined ? {} : { countedAt }
-  return { type, entries: resolved, ...time } as ResolvedFlush
+  return {
+    ...{ type, entries: resolved },
+    ...(countedAt === undefined ? {} : { countedAt }),
+    ...(sequence === undefined ? {} : { sequence }),
+  } as ResolvedFlush
 }
 
 /** Returns the event of a flush, attributed with the current catalog. */
 export function attributeFlush(flush: ResolvedFlush, attributor: Attributor): AttributedFlush {
-  const time = flush.countedAt === undefined ? {} : { counted_at: flush.countedAt }
+  const { countedAt, sequence } = flush
+  const stated = {
+    ...(countedAt === undefined ? {} : { counted_at: countedAt }),
+    ...(sequence === undefined ? {} : { sequence }),
+  }
   switch (flush.type) {
     case 'ApiKeyStatsFlushed': {
       const data = attributeApiKeyFlush(flush.entries, attributor.groupOf)
-      return { type: flush.type, data: Object.assign(data, time) }
+      return { type: flush.type, data: Object.assign(data, stated) }
     }
     case 'KeyStatsFlushed': {
       const data = attributeKeyFlush(flush.entries, attributor.quotaTrackedOf)
-      return { type: flush.type, data: Object.assign(data, time) }
+      return { type: flush.type, data: Object.assign(data, stated) }
     }
   }
 }

@@ -48,6 +48,8 @@ export type KeyFlush = KeyEntries & {
   quota_tracked: (boolean | null)[]
   /** When it was counted, in Unix seconds, if it was posted with a time of its own. */
   counted_at?: number
+  /** Its numbers in the sequence of its sender, as sent (see sequence.ts), if it has any. */
+  sequence?: string
 }
 
 /** Response body: the number of entries that changed a known key. */
@@ -113,15 +115,16 @@ export function sameKeyEntries(a: KeyEntries, b: PostedKeyEntries): boolean {
 }
 
 /** The version in which a flush is written. */
-export function versionOfKeyFlush({ details, counted_at }: KeyFlush): number {
+export function versionOfKeyFlush({ details, counted_at, sequence }: KeyFlush): number {
+  if (sequence !== undefined) return 4
   if (details !== undefined) return 3
   return counted_at === undefined ? 1 : 2
 }
 
 /**
- * Encodes a payload of version 1, or of version 2 for flushes with a time of their own, or of 3 for
- * those with dimensions or measures. There the columns of numbers are packed; `quota_tracked` is 0
- * for null, 1 for false and 2 for true.
+ * Encodes a payload of version 1, or of version 2 for flushes with a time of their own, of 3 for
+ * those with dimensions or measures, or of 4 for those with a sequence. There the columns of
+ * numbers are packed; `quota_tracked` is 0 for null, 1 for false and 2 for true.
  *
  *     {"hashes":["3f08…"],"requests":[2,"gA=="],"tokens":[2,"wA=="],
  *      "last_accessed_at":[31,"ykmoAA=="],"quota_tracked":[1,"gA=="],"counted_at":1700000000}
@@ -160,7 +163,16 @@ export function decodeKeyFlush3(payload: unknown): KeyFlush {
   return decodePacked(payload, decodeDetails)
 }
 
-function decodePacked(payload: unknown, decode: typeof decodeDetails): KeyFlush {
+/** Reads a payload of version 4. Throws PayloadError if no append could have written it. */
+export function decodeKeyFlush4(payload: unknown): KeyFlush {
+  return decodePacked(payload, decodeDetails, true)
+}
+
+function decodePacked(
+  payload: unknown,
+  decode: typeof decodeDetails,
+  hasSequence = false,
+): KeyFlush {
   const { hashes } = decodeColumns(payload, { hashes: isHash }) as { hashes: string[] }
   const columns = payload as Record<string, unknown>
   const numbers = (name: string) => unpack(columns[name], hashes.length, name)
@@ -173,7 +185,7 @@ function decodePacked(payload: unknown, decode: typeof decodeDetails): KeyFlush 
   return {
     ...{ hashes, requests: numbers('requests'), tokens: numbers('tokens'), last_accessed_at },
     quota_tracked: tracked.map((value) => TRACKED[value] as boolean | null),
-    ...decodeExtras(payload as object, hashes.length, decode),
+    ...decodeExtras(payload as object, hashes.length, decode, hasSequence),
   }
 }
 

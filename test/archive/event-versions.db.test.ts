@@ -32,9 +32,10 @@ async function flush(
   kind: 'api_key' | 'key',
   keys: object[],
   counted_at?: number,
+  headers: Record<string, string> = {},
 ) {
   const path = kind === 'key' ? '/internal/stats/flush' : '/internal/apikey-stats/flush'
-  const response = await service.post(path, { keys, counted_at })
+  const response = await service.post(path, { keys, counted_at }, headers)
   expect(response.status).toBe(200)
   return positionOf(response)
 }
@@ -128,7 +129,12 @@ async function fillNew(service: TestService): Promise<void> {
   await flush(service, 'api_key', [{ api_key: 'sk-21', requests: 7, ...details }], hourAgoS)
   await flush(service, 'key', [{ token_hash: 'k', requests: 1, tokens: 2, ...details }])
   await insertCombined(service)
+  const numbered = { 'tallybook-sequence': 'gw-1/0;last' }
+  const entry = { api_key_id: 7, requests: 1, ...details }
+  const sequenced = await flush(service, 'api_key', [entry], hourAgoS, numbered)
+  await flush(service, 'key', [{ token_hash: 'k', requests: 1 }], undefined, numbered)
   await service.act('/admin/corrections', { reverse: position, reason: 'twice' })
+  await service.act('/admin/corrections', { reverse: sequenced, reason: 'twice' })
   await adopt(service, { api_keys: [{ id: 21, external_id: 'sk-21', group_id: 1 }] })
 }
 

@@ -13,6 +13,7 @@ const exampleWith = (pattern: RegExp) => examples.find((text) => pattern.test(te
 const TIMED = exampleWith(/^\{"groups".*"counted_at":\d+\}$/)
 const DETAILED = exampleWith(/^\{"groups".*"dimensions":\{/)
 const COMBINED = exampleWith(/^\{"groups".*"combinations"/)
+const SEQUENCED = exampleWith(/^\{"groups".*"sequence"/)
 const KEYS = exampleWith(/^\{"hashes".*"counted_at"/)
 
 /** Decodes a payload, which must be the one that is written for its event. */
@@ -57,6 +58,13 @@ test('a flush of token keys has three states of a quota', () => {
     { token_hash: '3f08…', quota_tracked: true, tokens: 3, last_accessed_at: 1_769_860_000 },
     { token_hash: '50d8…', quota_tracked: null, requests: 1, tokens: 0, last_accessed_at: 0 },
   ])
+})
+
+test('a flush with a sequence has it as it was sent', () => {
+  const event = decodeEvent('ApiKeyStatsFlushed', 6, Buffer.from(SEQUENCED)) as AttributedFlush
+  expect(encodeFlush(event)).toBe(SEQUENCED)
+  expect(event.data.sequence).toBe('gateway-1.6f3a/5-6;last')
+  expect(toRows(event)).toMatchObject([{ api_key_id: 7, requests: 3, success_requests: 3 }])
 })
 
 const python = Bun.which('python3')

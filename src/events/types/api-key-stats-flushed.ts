@@ -6,6 +6,7 @@ import {
   decodeApiKeyFlush3,
   decodeApiKeyFlush4,
   decodeApiKeyFlush5,
+  decodeApiKeyFlush6,
   versionOfApiKeyFlush,
 } from '../api-key-flush-payload.ts'
 import type { EventDefinition } from '../definition.ts'
@@ -24,6 +25,7 @@ export const apiKeyStatsFlushed: EventDefinition<ApiKeyFlush> = {
     3: decodeApiKeyFlush3,
     4: decodeApiKeyFlush4,
     5: decodeApiKeyFlush5,
+    6: decodeApiKeyFlush6,
   },
   readBytes: readApiKeyFlushBytes,
   postsTo: ['api_key', 'provider_group'],

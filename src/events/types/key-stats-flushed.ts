@@ -5,6 +5,7 @@ import {
   decodeKeyFlush1,
   decodeKeyFlush2,
   decodeKeyFlush3,
+  decodeKeyFlush4,
   type KeyFlush,
   latestAccess,
   versionOfKeyFlush,
@@ -16,7 +17,7 @@ import type { EntryRow } from '../rows.ts'
 export const keyStatsFlushed: EventDefinition<KeyFlush> = {
   version: 1,
   versionOf: versionOfKeyFlush,
-  read: { 1: decodeKeyFlush1, 2: decodeKeyFlush2, 3: decodeKeyFlush3 },
+  read: { 1: decodeKeyFlush1, 2: decodeKeyFlush2, 3: decodeKeyFlush3, 4: decodeKeyFlush4 },
   postsTo: ['key'],
   post,
   toRows,

@@ -13,16 +13,35 @@ const idempotencyKey = {
   schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]+$' },
 }
 
+const sequence = {
+  name: 'Tallybook-Sequence',
+  in: 'header',
+  required: false,
+  description:
+    'The number of the flush in the sequence of its sender, so that a missing flush is noticed: ' +
+    '`<epoch>/<number>`, or `<epoch>/<first>-<last>` for one that merges several. An epoch is a ' +
+    'process or a spool; numbers begin at 0. `;last` behind it marks a clean shutdown. It does ' +
+    'not change how the flush counts.',
+  schema: {
+    type: 'string',
+    pattern: '^[A-Za-z0-9._-]{1,64}/[0-9]{1,16}(-[0-9]{1,16})?(;last)?$',
+    example: 'gateway-1.6f3a/41',
+  },
+}
+
 const common: Omit<RouteDoc, 'summary' | 'description' | 'ok' | 'body'> = {
   tag: 'Data plane',
   headers: ['Tallybook-Position'],
   optionalHeaders: ['Idempotency-Replayed'],
   errors: [400, 401, 403, 408, 413, 415, 422, 503],
   errorValues: {
-    400: ['invalid request body', 'invalid stats payload', 'invalid idempotency key'],
+    400: [
+      ...['invalid request body', 'invalid stats payload'],
+      ...['invalid idempotency key', 'invalid sequence'],
+    ],
     503: ['log unavailable', 'too many large bodies'],
   },
-  parameters: [idempotencyKey],
+  parameters: [idempotencyKey, sequence],
 }
 
 export const apiKeyFlushDetail = describe({

@@ -12,6 +12,7 @@ import { Problem, unavailable } from '../problem.ts'
 import { apiKeyFlushDetail, keyFlushDetail } from './detail.ts'
 import { parseFlush } from './model.ts'
 import type { Refusal } from './refusal.ts'
+import { readSequence } from './sequence.ts'
 
 /** A flush whose body is too large to be parsed on this thread. */
 export type LargeFlush = {
@@ -19,6 +20,8 @@ export type LargeFlush = {
   body: Uint8Array
   source: string
   idempotencyKey: string | null
+  /** The header `Tallybook-Sequence`; null if there was none. */
+  sequence: string | null
 }
 
 type FlushOptions = {
@@ -45,13 +48,14 @@ export function flushes(guard: ReturnType<typeof auth>, options: FlushOptions) {
     type: PostedFlush['type'],
   ) => {
     const idempotencyKey = readIdempotencyKey(request)
+    const sequence = readSequence(request)
     let started = 0
     const read = await bodies.read(request, source, (body) => {
       started = performance.now()
-      return appendLarge({ type, body, source, idempotencyKey })
+      return appendLarge({ type, body, source, idempotencyKey, sequence })
     })
     const append = (text: string): Refusal | AppendOutcome | Promise<AppendOutcome> => {
-      const posted = parseFlush(type, text, withHints)
+      const posted = parseFlush(type, text, withHints, sequence)
       started = performance.now()
       return 'error' in posted ? posted : log.append(posted, source, idempotencyKey)
     }

@@ -118,12 +118,13 @@ const KEY_FIELDS = Object.keys(KeyEntry.properties)
 
 /**
  * Parses the body of a flush of either kind, or returns what is wrong with it. Reads how the
- * entries describe their keys only if `withHints`.
+ * entries describe their keys only if `withHints`. `sequence` is what its header says.
  */
 export function parseFlush(
   type: PostedFlush['type'],
   text: string,
   withHints: boolean,
+  sequence: string | null = null,
 ): PostedFlush | Refusal {
   const hints = withHints ? { byEntry: new Map(), bytes: 0 } : null
   const body = parseJson(text)
@@ -135,6 +136,7 @@ export function parseFlush(
     ...{ type, entries },
     ...(hints?.bytes && { hints }),
     ...(countedAt !== null && { countedAt }),
+    ...(sequence !== null && { sequence }),
   } as PostedFlush
 }
 

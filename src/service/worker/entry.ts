@@ -85,10 +85,10 @@ function createJobs(settings: WorkerSettings): Jobs {
   }
 
   return {
-    append: async ({ type, body, source, idempotencyKey }) => {
+    append: async ({ type, body, source, idempotencyKey, sequence }) => {
       const text = new TextDecoder().decode(body)
       if (isTooDense(text)) return TOO_DENSE
-      const posted = parseFlush(type, text, registrar !== null)
+      const posted = parseFlush(type, text, registrar !== null, sequence)
       if ('error' in posted) return posted
       try {
         // The catalog has probably changed since the last append: refresh it now, not after a batch

@@ -1,0 +1,1 @@
+-- Flushes with a sequence are events of new versions. They change no table.
