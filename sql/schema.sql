@@ -614,6 +614,41 @@ create table shards (
   constraint shards_shard_check CHECK ((shard >= 0))
 );
 
+create table source_epochs (
+  source text not null,
+  epoch text not null,
+  next bigint not null,
+  missing json not null,
+  last_flush timestamp with time zone not null,
+  is_ended boolean not null,
+  constraint source_epochs_pkey PRIMARY KEY (source, epoch)
+);
+
+create table source_folds (
+  version integer not null,
+  constraint source_folds_pkey PRIMARY KEY (version)
+);
+
+create table source_positions (
+  shard integer not null,
+  position bigint not null,
+  constraint source_positions_pkey PRIMARY KEY (shard)
+);
+
+create table sources (
+  source text not null,
+  api_key_flushes bigint not null,
+  api_key_requests numeric not null,
+  api_key_successes numeric not null,
+  key_flushes bigint not null,
+  key_requests numeric not null,
+  key_tokens numeric not null,
+  recent timestamp with time zone[] not null,
+  is_ended boolean not null,
+  has_dropped boolean not null,
+  constraint sources_pkey PRIMARY KEY (source)
+);
+
 create table tiles (
   shard integer not null,
   level smallint not null,
@@ -1573,6 +1608,10 @@ grant delete, insert, select, update on quota_resets to tallybook_service;
 grant delete, insert, select, update on rebuilds to tallybook_service;
 grant delete, insert, select on sessions to tallybook_service;
 grant select, update on shards to tallybook_service;
+grant delete, insert, select, update on source_epochs to tallybook_service;
+grant delete, insert, select, update on source_folds to tallybook_service;
+grant delete, insert, select, update on source_positions to tallybook_service;
+grant delete, insert, select, update on sources to tallybook_service;
 grant insert, select on tiles to tallybook_service;
 grant insert, select on tokens to tallybook_service;
 grant insert, select, update on tree_heads to tallybook_service;

@@ -24,6 +24,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   registration: ['platform', 'events', 'log'],
   dimensions: ['platform', 'events', 'log'],
   quota: CORE,
+  sources: CORE,
   cluster: ['platform', 'events', 'read-model'],
   auth: ['platform', 'events'],
   proofs: CORE,
@@ -36,7 +37,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     ...['platform/user-error.ts', 'events', 'archive', 'proofs/merkle', 'proofs/verifier'],
   ],
   archive: ['platform', 'events', 'log', 'proofs/merkle'],
-  http: [...CORE, 'bookkeeping', 'quota', 'cluster', 'auth', 'proofs'],
+  http: [...CORE, 'bookkeeping', 'quota', 'sources', 'cluster', 'auth', 'proofs'],
   // The write routes can't reach a projection, and the read routes can't reach the log.
   'http/flushes': ['events', 'log', 'auth', 'http'],
   'http/catalog': ['platform', 'events', 'log/catalog', 'quota/periods.ts', 'http'],

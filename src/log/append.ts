@@ -59,13 +59,15 @@ export type AppenderOptions = {
 }
 
 /**
- * The events that one commit added at consecutive positions, the hashes of their payloads in hex
- * and their time (RFC 3339), and the identity of the event before them, null if there is none.
+ * The events that one commit added at consecutive positions, their sources, the hashes of their
+ * payloads in hex and their time (RFC 3339), and the identity of the event before them, null if
+ * there is none.
  */
 export type AppendedBatch = {
   firstPosition: number
   recordedAt: string
   events: AttributedFlush[]
+  sources: string[]
   payloadSha256s: string[]
   previous: string | null
 }
@@ -288,8 +290,9 @@ export class ShardAppender {
     const { shard, onAppended } = this.options
     for (const [i, flush] of appended.entries()) flush.settleAppended(shard, firstPosition + i)
     const events = appended.map((flush) => flush.attributed)
+    const sources = appended.map((flush) => flush.source)
     const payloadSha256s = appended.map((flush) => flush.payloadSha256)
-    onAppended(shard, { firstPosition, recordedAt, events, payloadSha256s, previous })
+    onAppended(shard, { firstPosition, recordedAt, events, sources, payloadSha256s, previous })
   }
 }
 

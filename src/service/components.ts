@@ -36,6 +36,7 @@ import { Projector } from '../read-model/projector/projector.ts'
 import { AsOfQueries } from '../read-model/queries/as-of.ts'
 import { RebuildJobs } from '../read-model/rebuild/jobs.ts'
 import { Registration } from '../registration/registration.ts'
+import { Sources } from '../sources/sources.ts'
 import type { Config } from './config.ts'
 import { WorkerThread } from './worker/thread.ts'
 
@@ -155,6 +156,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     ...{ sql: pools.append, background: pools.project, dimensionValues, onOthers: noteOthers },
     onSweepFailed: (error) => logger.warn(error, 'dimensions: values of earlier days were kept'),
   })
+  const sources = new Sources({ sql: pools.project, shards, logger })
   const log = new Log({
     sql: pools.append,
     shards,
@@ -168,6 +170,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     onTaken: (shard) => refusals.end(shard),
     onAppended: (shard, batch) => {
       limits.noteAppended(shard, batch.recordedAt, batch.events)
+      sources.noteAppended(shard, batch)
       const events = batch.events.length
       projector.noticeAppend(shard, batch)
       noticeAppended(shard, batch.firstPosition + events - 1, events)
@@ -230,6 +233,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     }),
     catalogWriter,
     registration,
+    sources,
     tokens,
     heads,
     instances,

@@ -33,6 +33,7 @@ import { quotaRoutes } from '../http/quota/index.ts'
 import type { ExhaustedStreams } from '../http/quota/streams.ts'
 import { findId } from '../http/row-id.ts'
 import { sessionRoutes } from '../http/sessions/index.ts'
+import { sourceRoutes } from '../http/sources/index.ts'
 import { statusRoute } from '../http/status/index.ts'
 import { tokenRoutes } from '../http/tokens/index.ts'
 import { transparencyRoutes } from '../http/transparency/index.ts'
@@ -52,6 +53,7 @@ import type { TreeHeads } from '../proofs/transparency/heads.ts'
 import type { Projector } from '../read-model/projector/projector.ts'
 import type { AsOfQueries } from '../read-model/queries/as-of.ts'
 import type { Registration } from '../registration/registration.ts'
+import type { Sources } from '../sources/sources.ts'
 import type { WorkerThread } from './worker/thread.ts'
 
 /** Everything that the routes need. */
@@ -64,6 +66,7 @@ export type AppOptions = {
   adoptions: Adoptions
   /** null if unknown keys are not registered. */
   registration: Registration | null
+  sources: Sources
   log: Log
   projector: Projector
   history: AsOfQueries
@@ -188,6 +191,7 @@ export function createApp(options: AppOptions) {
     .use(sessionRoutes(options))
     .use(liveRoute(guard, options))
     .use(quotaRoutes(guard, options))
+    .use(sourceRoutes(guard, options))
     .use(statusRoute(guard, options))
     .use(health(options))
     .use(

@@ -18,6 +18,10 @@ const body = (value: unknown, key?: string): RequestInit => ({
   body: typeof value === 'string' ? value : JSON.stringify(value),
   headers: key === undefined ? {} : { 'idempotency-key': key },
 })
+const numbered = (sequence: string): RequestInit => ({
+  ...body(flush(1)),
+  headers: { 'tallybook-sequence': sequence },
+})
 const brotli: RequestInit = { body: 'x', headers: { 'content-encoding': 'br' } }
 const accepting = (accept: string): RequestInit => ({ headers: { accept } })
 const API_KEYS = '/internal/apikey-stats/flush'
@@ -65,6 +69,8 @@ export const CALLS: Call[] = [
   ['dp', 'POST', API_KEYS, 400, body('{')],
   ['dp', 'POST', API_KEYS, 400, body(flush(0))],
   ['dp', 'POST', API_KEYS, 400, body(flush(1), 'with space')],
+  ['dp', 'POST', API_KEYS, 200, numbered('gw-1/1')],
+  ['dp', 'POST', API_KEYS, 400, numbered('gw-1')],
   ['dp', 'POST', API_KEYS, 413, body('x'.repeat(5_000))],
   ['dp', 'POST', API_KEYS, 415, brotli],
   [
@@ -124,6 +130,11 @@ export const CALLS: Call[] = [
   ['auditor', 'GET', '/audit/explain?api_key_id=7', 200],
   ['admin', 'GET', `/audit/explain?token_hash=${EXAMPLE_HASH}&limit=1`, 200],
   ['admin', 'GET', '/audit/explain?after=9/9', 400],
+  ['auditor', 'GET', '/admin/sources', 200],
+  ['admin', 'GET', '/admin/sources?limit=1', 200],
+  ['admin', 'GET', '/admin/sources?cursor=x', 400],
+  ['admin', 'GET', '/admin/sources/dp', 200],
+  ['admin', 'GET', '/admin/sources/none', 404],
   ['admin', 'GET', '/admin/projections', 200],
   ['admin', 'POST', '/admin/projections/usage/rebuild', 202],
   ['admin', 'POST', '/admin/projections/usage/rebuild', 409],

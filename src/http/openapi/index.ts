@@ -83,6 +83,7 @@ const documentation = {
       name: 'Sessions',
       description: 'Browser sessions, which the console uses instead of a token.',
     },
+    { name: 'Sources', description: 'Who posts flushes, and which of them are missing' },
     {
       name: 'Tokens',
       description: 'Tokens for clients of this service, in addition to its three fixed tokens.',

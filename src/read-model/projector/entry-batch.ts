@@ -2,10 +2,10 @@ import type { AppendedBatch } from '../../log/append.ts'
 import { contentOf, type Entry } from '../projections/entry.ts'
 
 /** The events of one commit, as every batch folds them; see AppendedBatch. */
-export type EntryBatch = Omit<AppendedBatch, 'events'> & { entries: readonly Entry[] }
+export type EntryBatch = Omit<AppendedBatch, 'events' | 'sources'> & { entries: readonly Entry[] }
 
 /** Decodes an appended batch once, for all projectors that fold it. */
-export function toEntries({ events, ...batch }: AppendedBatch): EntryBatch {
+export function toEntries({ events, sources: _, ...batch }: AppendedBatch): EntryBatch {
   const { firstPosition, recordedAt } = batch
   const entries = events.map((event, i) => {
     const { postings, change, act, unknown } = contentOf(event, recordedAt)

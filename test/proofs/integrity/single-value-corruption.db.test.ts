@@ -46,6 +46,11 @@ beforeAll(async () => {
     insert into sessions
     values (sha256('id'), 'admin', sha256('proof'), now())`
   await owner`insert into instances values ('id', '0.1.0', 12, now(), now())`
+  await owner`insert into source_positions values (0, 1) on conflict do nothing`
+  await owner`
+    insert into sources
+    values ('source', 1, 1, 1, 1, 1, 1, array[now()], false, false)`
+  await owner`insert into source_epochs values ('source', 'e', 2, '[[0,0]]', now(), false)`
   await unlockLog(owner)
 })
 

@@ -113,7 +113,7 @@ describe('while another projector owns the shard', () => {
     const position = await append()
     const batch = {
       ...{ firstPosition: position, recordedAt: new Date().toISOString() },
-      ...{ events: [], payloadSha256s: [], previous: null },
+      ...{ events: [], sources: [], payloadSha256s: [], previous: null },
     }
     for (let i = 0; i < 10; i++) standby.noticeAppend(SHARD, batch)
     expect(await standby.reach(positionsAsOf(position), 1)).toBe(false)

@@ -195,6 +195,34 @@ export const OTHER_CORRUPTIONS = [
       },
     ),
   ),
+  ...corruptionsOf('source_folds', { at: "'source_folds'", foundBy: null }, { version: BIT }),
+  ...corruptionsOf(
+    'source_positions',
+    { at: "'source_positions'", foundBy: null },
+    { shard: BIT, position: BIT },
+  ),
+  ...corruptionsOf(
+    'sources',
+    { at: "'sources'", foundBy: null },
+    {
+      ...{ source: LETTER, api_key_flushes: BIT, key_flushes: BIT },
+      ...{ is_ended: is('the opposite', 'not is_ended') },
+      ...{ has_dropped: is('the opposite', 'not has_dropped') },
+      ...{ recent: is('no time', "'{}'") },
+      ...{ api_key_requests: is('one more', 'api_key_requests + 1') },
+      ...{ api_key_successes: is('one more', 'api_key_successes + 1') },
+      ...{ key_requests: is('one more', 'key_requests + 1') },
+      ...{ key_tokens: is('one more', 'key_tokens + 1') },
+    },
+  ),
+  ...corruptionsOf(
+    'source_epochs',
+    { at: "'source_epochs'", foundBy: null },
+    {
+      ...{ source: LETTER, epoch: LETTER, next: BIT, last_flush: MICROSECOND },
+      ...{ missing: is('nothing', "'[]'"), is_ended: is('the opposite', 'not is_ended') },
+    },
+  ),
   ...corruptionsOf(
     'tree_heads',
     { at: "'tree_heads'", foundBy: null },

@@ -1,0 +1,100 @@
+import { tryDecodeEvent, UnknownEvent } from '../events/event.ts'
+import { toExact } from '../events/exact.ts'
+import type { AttributedFlush } from '../events/flush.ts'
+import { recordedAt } from '../log/read.ts'
+import { payloadText } from '../log/visit.ts'
+import { isOfNewerCode } from '../platform/postgres/newer.ts'
+import type { Transaction } from '../platform/postgres/pool.ts'
+import { type SourceFlush, toSourceFlush } from './source-flush.ts'
+
+/** An event of the log: what is folded of it, or null if it is no flush that counts. */
+export type PageEvent = { position: number; recordedAt: string; flush: SourceFlush | null }
+
+/** Consecutive events of a shard; `isFull` if they do not reach its head. */
+export type Page = { events: PageEvent[]; isFull: boolean }
+
+/** Events that are read at once: decoding them takes some 10 ms of this thread. */
+export const PAGE_EVENTS = 500
+
+/** Bytes of payloads at which a page ends. */
+const PAGE_BYTES = 4 * 1024 * 1024
+
+type Row = {
+  position: string
+  type: string
+  version: number
+  recorded_at: string
+  source: string
+  payload: string | null
+}
+
+/**
+ * Reads the events of a shard after a position, whose head was `head`. The page ends before an
+ * event of a newer release; an event that no release can read counts nothing.
+ */
+export async function readPage(
+  transaction: Transaction,
+  shard: number,
+  after: number,
+  head: number,
+): Promise<Page> {
+  const rows = await transaction<Row[]>`
+    select e.position, e.type, e.version, ${recordedAt(transaction)}, e.source,
+      case when ${isFlush(transaction)} then ${payloadText(transaction, true)} end as payload
+    from (
+      select e.*, sum(pg_column_size(e.payload)) over (order by e.position) as bytes
+      from events e
+      where e.shard = ${shard} and e.position > ${after} and e.position <= ${after + PAGE_EVENTS}
+    ) e
+    where e.bytes - pg_column_size(e.payload) < ${PAGE_BYTES}
+    order by e.position`
+  const events: PageEvent[] = []
+  for (const row of rows) {
+    const position = Number(row.position)
+    let isUnknown = false
+    const isLarge = row.payload === null && FLUSHES.includes(row.type)
+    const flush = isLarge
+      ? await readLarge(transaction, shard, row)
+      : toFlush(row, (reason) => {
+          isUnknown = reason instanceof UnknownEvent
+        })
+    if (isUnknown && (await isOfNewerCode(transaction))) return { events, isFull: false }
+    events.push({ position, recordedAt: row.recorded_at, flush })
+  }
+  return { events, isFull: (events.at(-1)?.position ?? head) < head }
+}
+
+const FLUSHES: readonly string[] = ['ApiKeyStatsFlushed', 'KeyStatsFlushed']
+
+const isFlush = (transaction: Transaction) => transaction`e.type in ${transaction(FLUSHES)}`
+
+function toFlush(row: Row, onUnreadable: (reason: unknown) => void): SourceFlush | null {
+  const { type, version, payload, source, recorded_at } = row
+  if (payload === null) return null
+  const event = tryDecodeEvent({ type, version, payload }, onUnreadable)
+  return event === null ? null : toSourceFlush(event as AttributedFlush, source, recorded_at)
+}
+
+/** Lets the database add up a flush that would take this thread long to decode. */
+async function readLarge(
+  transaction: Transaction,
+  shard: number,
+  { position, type, source, recorded_at }: Row,
+): Promise<SourceFlush> {
+  const [row] = await transaction<{ requests: string; seconds: string; sequence: string | null }[]>`
+    select
+      coalesce(sum(f.requests), 0) as requests,
+      coalesce(sum(coalesce(f.successes, f.tokens)), 0) as seconds,
+      (
+        select e.payload ->> 'sequence'
+        from events e
+        where e.shard = ${shard} and e.position = ${position}
+      ) as sequence
+    from flush_entries f
+    where f.shard = ${shard} and f.position = ${position}`
+  return {
+    ...{ source, recordedAt: recorded_at, type: type as SourceFlush['type'] },
+    ...{ requests: toExact(row!.requests), seconds: toExact(row!.seconds) },
+    sequence: row!.sequence,
+  }
+}
