@@ -15,10 +15,12 @@ const counters = (rest: Partial<Projection> = {}): Projection => ({
 const rebuilt = (rebuild: Partial<Rebuild>) =>
   counters({ rebuild: { state: 'live', drifted_rows: 0, error: null, ...rebuild } })
 
+const QUIET = { silent: 0, missing_flushes: 0 }
+
 const WELL: Observed = {
   failure: null,
   status: {
-    ...{ queue_length: 0, log_ahead_seconds: 0, registration: null },
+    ...{ queue_length: 0, log_ahead_seconds: 0, registration: null, sources: QUIET },
     database: { connections: 5, max_connections: 100 },
     replicas: [{ state: 'used', why: null, lag_seconds: 0.01 }],
   },
@@ -32,9 +34,12 @@ const projections = (item: Projection, count = 0) => ({
 })
 const status = (queue_length: number, connections = 5, log_ahead_seconds: number | null = 0) => ({
   status: {
-    ...{ queue_length, log_ahead_seconds, registration: null, replicas: [] },
+    ...{ queue_length, log_ahead_seconds, registration: null, sources: QUIET, replicas: [] },
     database: { connections, max_connections: 100 },
   },
+})
+const sources = (silent: number, missing_flushes: number) => ({
+  status: { ...WELL.status!, sources: { silent, missing_flushes } },
 })
 const registration = (registered_today: number, per_day: number) => ({
   status: { ...WELL.status!, registration: { registered_today, per_day } },
@@ -94,6 +99,8 @@ describe('a finding', () => {
       registration(1, 1),
       ...(['fair', '1 key was registered by flushes today.', /count nothing until/] as const),
     ],
+    [sources(1, 0), 'fair', '1 source is silent.', /proxies run/],
+    [sources(0, 3), 'fair', '3 flushes are missing.', /has lost them/],
     [status(0, 91), 'fair', 'The database is running out of connections.', /max_connections/],
     [
       replica({ state: 'behind', lag_seconds: 7 }),

@@ -37,6 +37,7 @@ test('the status describes the service and its database', async () => {
     log_ahead_seconds: 0,
     signed: Array(service.shards).fill(0),
     registration: null,
+    sources: { silent: 0, missing_flushes: 0 },
     database: {
       version: row!.version.split(' ')[0],
       size_bytes: expect.any(Number),

@@ -5,6 +5,7 @@ import { readNewestAttestedAt } from '../../proofs/attestations/newest.ts'
 import { readNewestFinished } from '../../proofs/integrity/scheduled/stored.ts'
 import { readParkedEvents, readProjectionStatus } from '../../read-model/projector/status.ts'
 import { readRebuilds } from '../../read-model/rebuild/record.ts'
+import { countTroubles } from '../../sources/read.ts'
 
 /** The gauges that are read from the database. They have no value while it does not answer. */
 export class DatabaseGauges {
@@ -18,6 +19,8 @@ export class DatabaseGauges {
   readonly #verifiedAt: Gauge
   readonly #attestedAt: Gauge
   readonly #registered: Gauge
+  readonly #silent: Gauge
+  readonly #missing: Gauge
 
   constructor(
     registry: Registry,
@@ -59,20 +62,27 @@ export class DatabaseGauges {
       'tallybook_registered_keys_today',
       'Unknown keys that all instances have registered since midnight UTC',
     )
+    this.#silent = gauge('tallybook_sources_silent', 'Sources that have stopped posting flushes')
+    this.#missing = gauge(
+      'tallybook_missing_flushes',
+      'Flushes that are missing in the sequences of their senders',
+    )
     this.#clear()
   }
 
   /** Updates all gauges. They lose their values if the database or one of its nodes is down. */
   async update(sql: Sql): Promise<void> {
     try {
-      const [status, parked, rebuilds, verified, attestedAt, registered] = await Promise.all([
-        readProjectionStatus(sql),
-        readParkedEvents(sql, 1),
-        readRebuilds(sql),
-        readNewestFinished(sql),
-        readNewestAttestedAt(sql),
-        this.registration?.readToday(),
-      ])
+      const [status, parked, rebuilds, verified, attestedAt, registered, sources] =
+        await Promise.all([
+          readProjectionStatus(sql),
+          readParkedEvents(sql, 1),
+          readRebuilds(sql),
+          readNewestFinished(sql),
+          readNewestAttestedAt(sql),
+          this.registration?.readToday(),
+          countTroubles(sql),
+        ])
       this.#clear()
       for (const [shard, position] of status[0]?.head.entries() ?? []) {
         this.#position.set({ shard: String(shard) }, position)
@@ -89,6 +99,8 @@ export class DatabaseGauges {
         this.#problems.set(verified.problems)
         this.#verifiedAt.set(verified.finishedAt)
       }
+      this.#silent.set(sources.silent)
+      this.#missing.set(sources.missing)
       if (registered !== undefined) this.#registered.set(registered)
       if (attestedAt !== null) this.#attestedAt.set(attestedAt)
     } catch (error) {

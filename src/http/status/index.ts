@@ -5,6 +5,7 @@ import type { InstanceRow } from '../../cluster/membership.ts'
 import { type Replica, STATES } from '../../cluster/replicas/replica.ts'
 import type { Pools, Sql } from '../../platform/postgres/pool.ts'
 import { readServer } from '../../platform/postgres/server.ts'
+import { countTroubles } from '../../sources/read.ts'
 import type { Admission } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import { describe } from '../openapi.ts'
@@ -34,8 +35,13 @@ export function statusRoute(guard: ReturnType<typeof auth>, options: Options) {
     '/admin/status',
     async (context) => {
       const { read } = options.pools
-      const [database, rows, registered] = await options.admission.admitRead(context, () =>
-        Promise.all([readServer(read), instances.readAll(read), registration?.readToday()]),
+      const [database, rows, registered, sources] = await options.admission.admitRead(context, () =>
+        Promise.all([
+          readServer(read),
+          instances.readAll(read),
+          registration?.readToday(),
+          countTroubles(read),
+        ]),
       )
       return {
         version,
@@ -49,6 +55,7 @@ export function statusRoute(guard: ReturnType<typeof auth>, options: Options) {
           registration === null
             ? null
             : { registered_today: registered!, per_day: registration.perDay },
+        sources: { silent: sources.silent, missing_flushes: sources.missing },
         database,
         instances: rows.map(({ migration: _, gone: __, ...row }) => ({
           ...row,
@@ -106,6 +113,12 @@ const detail = describe({
         }),
         signed: Type.Array(Type.Integer(), {
           description: 'Events that the newest signed tree head covers, by shard',
+        }),
+        sources: Type.Object({
+          silent: Type.Integer({ description: 'Sources that have stopped posting flushes' }),
+          missing_flushes: Type.Integer({
+            description: 'Flushes that are missing in the sequences of their senders',
+          }),
         }),
         registration: Type.Union(
           [
@@ -166,6 +179,7 @@ const detail = describe({
       log_ahead_seconds: 0,
       signed: [42],
       registration: { registered_today: 12, per_day: 10_000 },
+      sources: { silent: 0, missing_flushes: 0 },
       database: {
         version: '18.4',
         size_bytes: 12_582_912,

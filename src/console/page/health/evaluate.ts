@@ -22,6 +22,7 @@ export type Observed = {
         queue_length: number
         log_ahead_seconds: number | null
         registration: { registered_today: number; per_day: number } | null
+        sources: { silent: number; missing_flushes: number }
         database: { connections: number; max_connections: number }
         replicas: Replica[]
       }
@@ -76,6 +77,23 @@ export function evaluate({ failure, status, projections, verification }: Observe
       'That is the limit: entries for other unknown keys count nothing until midnight UTC. See ' +
         'the catalog changes in the log. If these keys are genuine, raise ' +
         'TALLYBOOK_REGISTER_PER_DAY; if they are invented, revoke the token that sends them.',
+    )
+  }
+  const { silent = 0, missing_flushes = 0 } = status?.sources ?? {}
+  if (silent > 0) {
+    add(
+      'fair',
+      `${formatCountOf(silent, 'source is', 'sources are')} silent.`,
+      'Nothing has come from these tokens for longer than usual. Check that the proxies run and ' +
+        'reach this service. `GET /admin/sources` names them.',
+    )
+  }
+  if (missing_flushes > 0) {
+    add(
+      'fair',
+      `${formatCountOf(missing_flushes, 'flush is', 'flushes are')} missing.`,
+      'Later ones of the same senders have arrived. If they stay missing, a proxy has lost them. ' +
+        '`GET /admin/sources` has their numbers.',
     )
   }
   const { connections, max_connections } = status?.database ?? {
