@@ -11,6 +11,8 @@ export const PATHS = [
   '/events/:shard/:position',
   '/corrections',
   '/unknown-keys',
+  '/sources',
+  '/sources/:name',
   '/proofs',
   '/health',
 ] as const

@@ -103,8 +103,10 @@ const intervals = (sql: Sql) => sql`
     where t.before is not null
   ) i`
 
+/** A revoked token is not expected to post. */
 const isSilent = (sql: Sql) => sql`(
   not s.is_ended
+  and not exists (select from tokens t where t.name = s.source and t.revoked_at is not null)
   and s.api_key_flushes + s.key_flushes >= ${MIN_FLUSHES}
   and clock_timestamp() > s.recent[1]
     + make_interval(secs => ${SILENT_AFTER.intervals} * i.usual + ${SILENT_AFTER.seconds})

@@ -73,6 +73,8 @@ export class Sources {
    */
   #fold(waits: boolean): Promise<boolean> {
     return transact(this.options.sql, '', async (transaction) => {
+      // A lock would write, once a second for as long as nobody posts.
+      if (!(await hasNews(transaction))) return false
       const wait = waits ? transaction`` : transaction`skip locked`
       const [fold] = await transaction<{ version: number }[]>`
         select f.version from source_folds f for update ${wait}`
@@ -132,6 +134,17 @@ export class Sources {
     }))
     return { events, isFull: end < head }
   }
+}
+
+/** True if the log has more than was folded, or what was folded is of an older version. */
+async function hasNews(transaction: Transaction): Promise<boolean> {
+  const [heads, positions, folds] = await Promise.all([
+    readHeads(transaction),
+    readPositions(transaction),
+    transaction<{ version: number }[]>`select f.version from source_folds f`,
+  ])
+  const isBehind = heads.some((head, shard) => (positions.get(shard) ?? -1) < head)
+  return isBehind || folds.some(({ version }) => version < FOLD_VERSION)
 }
 
 async function beginAnew(transaction: Transaction): Promise<void> {

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'bun:test'
+import type { SourceItem } from '../../src/sources/read.ts'
 import { positionOf } from '../support/events.ts'
 import { SubscribedStream } from '../support/follow.ts'
 import { keyOfShard } from '../support/keys.ts'
@@ -19,9 +20,10 @@ const instances = [
 
 let saved: Awaited<ReturnType<typeof saveDatabase>>
 
-const post = async (requests: number, service: TestService = one) => {
+const post = async (requests: number, service: TestService = one, sequence?: string) => {
   const keys = [{ api_key_id: 1, requests }]
-  const response = await service.post('/internal/apikey-stats/flush', { keys })
+  const headers = sequence === undefined ? {} : { 'tallybook-sequence': sequence }
+  const response = await service.post('/internal/apikey-stats/flush', { keys }, headers)
   expect(response.status).toBe(200)
   return positionOf(response)
 }
@@ -69,6 +71,19 @@ describe.each(instances)('%s', (_, service) => {
     // More than was lost, so the positions alone do not show that the events are different.
     for (let i = 0; i < 50; i++) await post(1)
     expect([await readTotal(service), await readUsage(service)]).toEqual([total + 50, total + 50])
+  })
+
+  test('misses the lost flushes of a source, and counts none of them', async () => {
+    const read = async () => {
+      const { flushes, epochs } = await service.read<SourceItem>('/admin/sources/dp')
+      return { flushes, missing: epochs.find(({ epoch }) => epoch === saved.name)!.missing }
+    }
+    const { flushes } = await service.read<SourceItem>('/admin/sources/dp')
+    for (let i = 0; i < 4; i++) await post(1, one, `${saved.name}/${i}`)
+    expect(await read()).toEqual({ flushes: flushes + 4, missing: [] })
+    await saved.restore()
+    for (let i = 4; i < 20; i++) await post(1, i % 2 === 0 ? one : other, `${saved.name}/${i}`)
+    expect(await read()).toEqual({ flushes: flushes - 8 + 16, missing: [[0, 3]] })
   })
 
   test('ends the streams of subscribers, and sends new subscribers all later events', async () => {

@@ -7,6 +7,7 @@ const addressOf = (path: string) =>
     .replace('/keys/:hash', '/keys/hash-a')
     .replace(':shard', '0')
     .replace(':position', '0')
+    .replace(':name', 'dp')
     .replace(':id', '1')
 
 /** True if a page is one of those in console/paths.ts. */

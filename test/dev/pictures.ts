@@ -37,6 +37,7 @@ const PICTURES: Picture[] = [
       await page.getByText('every step succeeded').waitFor()
     },
   },
+  { file: 'sources', path: '/sources', scheme: 'light', height: 560, prepare: postAsProxies },
 ]
 
 async function main(): Promise<void> {
@@ -93,6 +94,33 @@ async function take(browser: Browser, url: string, picture: Picture): Promise<vo
   await page.screenshot({ path: join(FOLDER, `${file}.png`) })
   console.log(`docs/guides/console/${file}.png`)
   await context.close()
+}
+
+/** Posts as a proxy that falls silent, one that was shut down, and one that has lost flushes. */
+async function postAsProxies(page: Page): Promise<void> {
+  const post = async (name: string, sequences: string[]) => {
+    const init = { headers: { authorization: `Bearer ${token('admin')}` } }
+    const created = await page.request.post('/admin/tokens', {
+      ...init,
+      data: { name, role: 'dp' },
+    })
+    const { token: text } = await created.json()
+    const next = async (sequence: string) => {
+      const headers = { authorization: `Bearer ${text}`, 'tallybook-sequence': sequence }
+      const data = { keys: [{ api_key_id: 1, requests: 3, success_requests: 3 }] }
+      await page.request.post('/internal/apikey-stats/flush', { headers, data })
+    }
+    for (const sequence of sequences) await next(sequence)
+    return next
+  }
+  await post('proxy-eu-1', ['1b4f0e98.api/0', '1b4f0e98.api/1', '1b4f0e98.api/2'])
+  await post('proxy-eu-2', ['60303ae2.api/0', '60303ae2.api/1', '60303ae2.api/2;last'])
+  const next = await post('proxy-us-1', ['9f86d081.api/0', '9f86d081.api/3'])
+  const silent = page.locator('tr', { hasText: 'proxy-eu-1' }).getByText('silent')
+  for (let i = 4; (await silent.count()) === 0; i++) {
+    await next(`9f86d081.api/${i}`)
+    await Bun.sleep(1_000)
+  }
 }
 
 main().catch((error: unknown) => {

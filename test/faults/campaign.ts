@@ -7,6 +7,7 @@ import { adopt, adoptAll } from './adopter.ts'
 import { keepBooks } from './bookkeeper.ts'
 import { checkLog, type Findings } from './check.ts'
 import { Quotas } from './check-quotas.ts'
+import { checkSources } from './check-sources.ts'
 import { Cluster, putCatalog } from './cluster.ts'
 import { SeenHeads } from './heads.ts'
 import { History } from './history.ts'
@@ -98,6 +99,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
     const owner = cluster.connect()
     await heads.check(owner)
     await checkQuotas(owner, cluster, history)
+    for (const { url } of cluster.instances) await checkSources(owner, url, history)
     const findings = await checkLog(owner, history)
     await owner.end()
     findings.violations.push(...(await verify(cluster)))

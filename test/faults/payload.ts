@@ -2,7 +2,7 @@ import type { Entry } from './history.ts'
 
 /**
  * A payload of version 2; with `named` and `names` of version 3; or with packed columns and all
- * failures of version 4. It is read here independently of the service's reader.
+ * failures of version 4 or 6. It is read here independently of the service's reader.
  */
 export type Payload = {
   groups: (number | null)[]

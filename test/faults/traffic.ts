@@ -177,10 +177,18 @@ async function expectVisible(traffic: Traffic, { key, ack }: Sent): Promise<void
   }
 }
 
+/** Half of the posters number their flushes. */
+const sequenceOf = (key: string) =>
+  /[02468]-\d+$/.test(key) && { 'tallybook-sequence': key.replace(/-(\d+)$/, '/$1') }
+
 function postOnce(traffic: Traffic, key: string, entries: Entry[], counted_at: number | null) {
   return send(traffic, `${traffic.random.pick(traffic.urls())}/internal/apikey-stats/flush`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${TOKENS.dp}`, 'idempotency-key': key },
+    headers: {
+      authorization: `Bearer ${TOKENS.dp}`,
+      'idempotency-key': key,
+      ...sequenceOf(key),
+    },
     body: JSON.stringify({
       ...(counted_at !== null && { counted_at }),
       keys: entries.map((entry) => toPosted(traffic.random, entry)),

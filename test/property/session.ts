@@ -29,6 +29,7 @@ import type { CatalogPut } from './naive-catalog.ts'
 import { resetQuota } from './quota-reset.ts'
 import { Range } from './range.ts'
 import { SLOTS } from './slots.ts'
+import { NaiveSource, type PlannedSequence } from './sources.ts'
 import type { Step } from './steps.ts'
 
 type Keyed = { kind: Kind; text: string; idempotencyKey: string }
@@ -40,6 +41,7 @@ type Keyed = { kind: Kind; text: string; idempotencyKey: string }
 export class Session {
   readonly #model: Model
   readonly #range: Range
+  readonly #source: NaiveSource
   readonly #keyed: Keyed[] = []
   #keys = 0
 
@@ -53,6 +55,7 @@ export class Session {
   ) {
     this.#range = range
     this.#model = new Model(range.base)
+    this.#source = new NaiveSource(`history-${range.base}`)
   }
 
   static async begin(service: TestService, run: number): Promise<Session> {
@@ -69,6 +72,7 @@ export class Session {
       successes: success_requests!,
     })
     await session.#model.declared.begin(service)
+    await session.#source.begin(service)
     return session
   }
 
@@ -85,7 +89,7 @@ export class Session {
         const text = this.#range.moveFlush(entries, step.ageS)
         const idempotencyKey = this.#newKey(step.idempotencyKey)
         if (idempotencyKey !== null) this.#keyed.push({ kind: step.kind, text, idempotencyKey })
-        return this.#flush(step.kind, text, idempotencyKey)
+        return this.#flush(step.kind, text, idempotencyKey, step.sequence)
       }
       case 'retry':
         return this.#retry(step)
@@ -124,6 +128,7 @@ export class Session {
     await this.#compareUnknown('keys')
     await this.#compareDeclared(true)
     await this.#model.usage.compare(this.service)
+    await this.#source.compare(this.service)
   }
 
   async #adopt(keys: CatalogPut): Promise<void> {
@@ -199,8 +204,17 @@ export class Session {
     await this.#flush(change === 'other kind' ? other : kind, body, idempotencyKey)
   }
 
-  async #flush(kind: Kind, text: string, idempotencyKey: string | null): Promise<void> {
-    const headers = idempotencyKey === null ? undefined : { 'idempotency-key': idempotencyKey }
+  async #flush(
+    kind: Kind,
+    text: string,
+    idempotencyKey: string | null,
+    planned: PlannedSequence | null = null,
+  ): Promise<void> {
+    const sequence = planned === null ? null : this.#source.headerOf(planned)
+    const headers = {
+      ...(idempotencyKey !== null && { 'idempotency-key': idempotencyKey }),
+      ...(sequence !== null && { 'tallybook-sequence': sequence }),
+    }
     const answer = await this.#model.usage.watch(async () =>
       toAnswer(await this.service.post(PATHS[kind], text, headers)),
     )
@@ -209,6 +223,7 @@ export class Session {
       const at = this.#appended(answer.positions)
       expected.flush.at = at
       expected.flush.counted.at = at
+      this.#source.note(expected.flush, sequence)
     }
     expect(errorOnly(answer)).toEqual(toExpected(expected))
   }

@@ -6,6 +6,7 @@ import { withDetails } from './details.ts'
 import type { Kind } from './naive-body.ts'
 import type { CatalogPut, Named } from './naive-catalog.ts'
 import { GROUPS, SLOTS } from './slots.ts'
+import { type PlannedSequence, plannedSequence } from './sources.ts'
 
 /**
  * A step of a history. Ids, external ids and hashes are small; a run moves them to a range of its
@@ -20,7 +21,7 @@ export type Step =
   | { do: 'retire'; kind: DeclaredKind; name: string }
   | ({ do: 'end'; list: ListName } & Slot)
   /** `ageS`: how many seconds ago it was counted, if it says so. */
-  | ({ do: 'flush'; idempotencyKey: boolean } & PlannedFlush)
+  | ({ do: 'flush'; idempotencyKey: boolean; sequence: PlannedSequence | null } & PlannedFlush)
   /** Repeats the idempotency key of an earlier flush; `nth` selects it and what changes. */
   | { do: 'retry'; nth: number; change: Change }
   | { do: 'refused'; kind: Kind; text: string; idempotencyKey: boolean }
@@ -171,7 +172,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 6,
     arbitrary: fc
-      .record({ do: only('flush'), flush: flushAtAnyTime, idempotencyKey: fc.boolean() })
+      .record({
+        ...{ do: only('flush'), flush: flushAtAnyTime },
+        ...{ idempotencyKey: fc.boolean(), sequence: plannedSequence },
+      })
       .map(({ flush, ...step }) => ({ ...step, ...flush })),
   },
   {

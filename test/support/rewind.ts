@@ -6,7 +6,9 @@ import { SCHEMA } from '../../src/platform/postgres/pool.ts'
  * as a promoted standby or a server killed with synchronous_commit off does. The service's
  * connections stay open, as behind a pooler.
  */
-export async function saveDatabase(owner: postgres.Sql): Promise<{ restore(): Promise<void> }> {
+export async function saveDatabase(
+  owner: postgres.Sql,
+): Promise<{ name: string; restore(): Promise<void> }> {
   const tables = await owner<{ name: string; columns: string }[]>`
     select c.relname as name, string_agg(quote_ident(a.attname), ', ') as columns
     from pg_class c
@@ -37,6 +39,7 @@ export async function saveDatabase(owner: postgres.Sql): Promise<{ restore(): Pr
       }
     })
   return {
+    name: saved,
     restore: async () => {
       // The running service locks tables in another order, so this can deadlock.
       while (!(await restore().then(() => true, isDeadlock))) await Bun.sleep(20)

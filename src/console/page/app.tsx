@@ -22,6 +22,8 @@ import { session } from './session.ts'
 import { Shell } from './shell/shell.tsx'
 import { SignIn } from './shell/sign-in.tsx'
 import { Waiting } from './shell/waiting.tsx'
+import { Source } from './sources/source.tsx'
+import { Sources } from './sources/sources.tsx'
 
 /** The console: one page for each path in console/paths.ts. */
 export function App() {
@@ -57,6 +59,8 @@ export function App() {
           </Route>
           <Route path="/corrections" component={Corrections} />
           <Route path="/unknown-keys" component={UnknownKeys} />
+          <Route path="/sources" component={Sources} />
+          <Route path="/sources/:name">{({ name }) => <Source key={name} name={name} />}</Route>
           <Route path="/proofs" component={Proofs} />
           <Route path="/health" component={Health} />
           <Route>

@@ -21,12 +21,12 @@ export type ListRead<Item> = {
 
 /**
  * Reads a list page by page, on demand. A list of up to a thousand rows is read again while the log
- * grows; a longer list stays as it was read.
+ * grows, with `always` even if it does not; a longer list stays as it was read.
  */
 export function useList<Item>(
   key: string,
   loadPage: (request: { limit: string; cursor?: string }) => Promise<Page<Item>>,
-  { isLive = true }: { isLive?: boolean } = {},
+  { isLive = true, always = false }: { isLive?: boolean; always?: boolean } = {},
 ): ListRead<Item> {
   const read = useRef<({ key: string } & Page<Item>) | null>(null)
   const loadingMore = useRef(false)
@@ -48,7 +48,7 @@ export function useList<Item>(
       if (wasLive && !live.current && countOf(key) > 0) return
       read.current = { key, ...page }
     },
-    { keeps: true, everyMs: isLive ? 1_000 : null },
+    { keeps: true, everyMs: isLive ? 1_000 : null, always },
   )
 
   function countOf(listKey: string): number {

@@ -56,7 +56,7 @@ export const SourceModel = Type.Object(
     silent: Type.Boolean({
       description:
         'No flush for five usual intervals and ten seconds, though the newest one was not marked ' +
-        'as the last. False before the third flush',
+        'as the last. False before the third flush, and once the token is revoked',
     }),
     missing_flushes: Type.Integer({ description: 'How many numbers are missing in all epochs' }),
     epochs: Type.Array(EpochModel, {

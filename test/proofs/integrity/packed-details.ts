@@ -179,3 +179,17 @@ export const extrasOf = (length: number) =>
     dimensions: dimensionsOf(length),
     measures: measuresOf(length),
   })
+
+const sequence = mostly(
+  ['"e/0"', '"a.B_c-9/5-6"', '"e/5-5;last"', `"${'e'.repeat(64)}/9007199254740990;last"`],
+  [
+    ...['"e/6-5"', '"e/01"', '"e"', '"/1"', '"e/-1"', '"e/1;end"', '"e/1 "', '"e/1\\n"', '"é/1"'],
+    ...[`"${'e'.repeat(65)}/1"`, '"e/9007199254740991"', '"e/1-9007199254740991"', 'null', '1'],
+  ],
+)
+
+/** The sequence of a flush with `length` entries, and in some their dimensions and measures. */
+export const numberedExtrasOf = (length: number) =>
+  fc
+    .tuple(members({ sequence }), fc.oneof(extrasOf(length), members({ counted_at: countedAt })))
+    .map((parts) => parts.filter((part) => part !== '').join(','))

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { columnOf, count, MAX, members } from './packed-columns.ts'
-import { combinedExtrasOf, extrasOf } from './packed-details.ts'
+import { combinedExtrasOf, extrasOf, numberedExtrasOf } from './packed-details.ts'
 
 // Payloads with packed columns, as a reader of the log meets them: valid, nearly valid, or neither.
 
@@ -70,8 +70,10 @@ export const packedEvent = fc.oneof(
   ...[
     { type: 'ApiKeyStatsFlushed', version: 4, payload: apiKeyFlushWith(combinedExtrasOf) },
     { type: 'ApiKeyStatsFlushed', version: 5, payload: apiKeyFlushWith(extrasOf) },
+    { type: 'ApiKeyStatsFlushed', version: 6, payload: apiKeyFlushWith(numberedExtrasOf) },
     { type: 'KeyStatsFlushed', version: 2, payload: keyFlushWith(combinedExtrasOf) },
     { type: 'KeyStatsFlushed', version: 3, payload: keyFlushWith(extrasOf) },
+    { type: 'KeyStatsFlushed', version: 4, payload: keyFlushWith(numberedExtrasOf) },
   ].map(({ type, version, payload }) =>
     fc.record({ type: fc.constant(type), version: fc.constant(version), payload }),
   ),

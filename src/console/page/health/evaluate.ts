@@ -85,7 +85,7 @@ export function evaluate({ failure, status, projections, verification }: Observe
       'fair',
       `${formatCountOf(silent, 'source is', 'sources are')} silent.`,
       'Nothing has come from these tokens for longer than usual. Check that the proxies run and ' +
-        'reach this service. `GET /admin/sources` names them.',
+        'reach this service. The page of sources names them.',
     )
   }
   if (missing_flushes > 0) {
@@ -93,7 +93,7 @@ export function evaluate({ failure, status, projections, verification }: Observe
       'fair',
       `${formatCountOf(missing_flushes, 'flush is', 'flushes are')} missing.`,
       'Later ones of the same senders have arrived. If they stay missing, a proxy has lost them. ' +
-        '`GET /admin/sources` has their numbers.',
+        'The page of sources has their numbers.',
     )
   }
   const { connections, max_connections } = status?.database ?? {

@@ -7,6 +7,7 @@ import {
   LogOut,
   Monitor,
   Moon,
+  RadioTower,
   Scale,
   ShieldCheck,
   Sun,
@@ -30,6 +31,7 @@ const PLACES = [
   { href: '/events', title: 'Log', Icon: BookOpen },
   { href: '/corrections', title: 'Corrections', Icon: Scale },
   { href: '/unknown-keys', title: 'Unknown keys', Icon: CircleQuestionMark },
+  { href: '/sources', title: 'Sources', Icon: RadioTower },
   { href: '/proofs', title: 'Proofs', Icon: ShieldCheck },
   { href: '/health', title: 'Health', Icon: Activity },
 ]

@@ -317,9 +317,9 @@ create function pg_temp.is_readable(p_type text, p_version integer, p_payload js
 returns boolean
 language plpgsql as $$
 begin
-  if p_type = 'ApiKeyStatsFlushed' and p_version in (1, 2, 3, 4, 5) then
+  if p_type = 'ApiKeyStatsFlushed' and p_version in (1, 2, 3, 4, 5, 6) then
     perform from pg_temp.read_api_key_entries(p_version, p_payload);
-  elsif p_type = 'KeyStatsFlushed' and p_version in (1, 2, 3) then
+  elsif p_type = 'KeyStatsFlushed' and p_version in (1, 2, 3, 4) then
     perform from pg_temp.read_key_entries(p_version, p_payload);
   elsif p_type = 'CatalogChanged' and p_version in (1, 2, 3) then
     perform from pg_temp.read_catalog_change(p_version, p_payload);

@@ -46,17 +46,40 @@ begin
   return v_values;
 end $$;
 
+-- Raises an error unless a text is `<epoch>/<first>-<last>;last`, of which a part may be absent.
+create function pg_temp.check_sequence(p_sequence json) returns void
+language plpgsql as $$
+declare
+  v_parts text[] := regexp_match(
+    pg_temp.to_text(p_sequence, '.'),
+    '^[A-Za-z0-9._-]{1,64}/(0|[1-9][0-9]{0,15})(-(0|[1-9][0-9]{0,15}))?(;last)?$'
+  );
+begin
+  if v_parts is null
+    or v_parts[3]::bigint < v_parts[1]::bigint
+    or coalesce(v_parts[3], v_parts[1])::bigint > 9007199254740990 then
+    raise data_exception;
+  end if;
+end $$;
+
 -- Checks the time, the dimensions and the measures of a flush. Combined details may be absent if it
--- has a time.
-create function pg_temp.check_extras(p_payload json, p_entries bigint, p_combined boolean)
+-- has a time, others if it has a sequence.
+create function pg_temp.check_extras(
+  p_payload json, p_entries bigint, p_combined boolean, p_numbered boolean
+)
 returns void
 language plpgsql as $$
 begin
+  if p_numbered then
+    perform pg_temp.check_sequence(p_payload -> 'sequence');
+  end if;
   if p_payload -> 'counted_at' is not null
     and (pg_temp.to_counts(json_build_array(p_payload -> 'counted_at'), 0))[1] > 253402300799 then
     raise data_exception;
   end if;
-  if not p_combined then
+  if p_numbered and p_payload -> 'dimensions' is null then
+    return;
+  elsif not p_combined then
     perform pg_temp.check_details(p_payload, p_entries);
   elsif p_payload -> 'dimensions' is not null then
     perform pg_temp.check_combined_details(p_payload, p_entries);
@@ -96,7 +119,7 @@ begin
   if cardinality(v_groups) <> cardinality(v_counts) then
     raise data_exception;
   end if;
-  perform pg_temp.check_extras(p_payload, v_entries, p_version = 4);
+  perform pg_temp.check_extras(p_payload, v_entries, p_version = 4, p_version = 6);
   for j in 1 .. cardinality(v_groups) loop
     for i in 1 .. v_counts[j] loop
       v_at := v_at + 1;
@@ -130,7 +153,7 @@ begin
   if v_entries is null then
     raise data_exception;
   end if;
-  perform pg_temp.check_extras(p_payload, v_entries, p_version = 2);
+  perform pg_temp.check_extras(p_payload, v_entries, p_version = 2, p_version = 4);
   for i in 1 .. v_entries loop
     token_hash := p_payload -> 'hashes' ->> i - 1;
     requests := v_requests[i];
