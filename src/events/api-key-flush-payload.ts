@@ -1,7 +1,6 @@
 import type { ApiKeyFlush } from './api-key-flush.ts'
 import { decodeColumns, isCount, isId, isStorable, PayloadError } from './columns.ts'
-import { decodeCombinedDetails } from './combined-details.ts'
-import { decodeDetails, decodeExtras, encodeExtras } from './details-payload.ts'
+import { type DecodeExtras, encodeExtras } from './extras.ts'
 import { pack, unpack } from './packed.ts'
 
 /** The version in which a flush is written. */
@@ -61,9 +60,7 @@ function encodePacked(flush: ApiKeyFlush): string {
   })
 }
 
-/**
- * Reads a stored payload of version 2. Throws PayloadError if no append could have written it.
- */
+/** Reads a stored payload of version 2. Throws PayloadError if no append could have written it. */
 export function decodeApiKeyFlush(payload: unknown): ApiKeyFlush {
   return decodeEntries(payload, isId)
 }
@@ -73,26 +70,11 @@ export function decodeApiKeyFlush3(payload: unknown): ApiKeyFlush {
   return decodeNames(payload, decodeEntries(payload, isCount))
 }
 
-/** Reads a stored payload of version 4. Throws PayloadError if no append could have written it. */
-export function decodeApiKeyFlush4(payload: unknown): ApiKeyFlush {
-  return decodePacked(payload, decodeCombinedDetails)
-}
-
-/** Reads a stored payload of version 5. Throws PayloadError if no append could have written it. */
-export function decodeApiKeyFlush5(payload: unknown): ApiKeyFlush {
-  return decodePacked(payload, decodeDetails)
-}
-
-/** Reads a stored payload of version 6. Throws PayloadError if no append could have written it. */
-export function decodeApiKeyFlush6(payload: unknown): ApiKeyFlush {
-  return decodePacked(payload, decodeDetails, true)
-}
-
-function decodePacked(
-  payload: unknown,
-  decode: typeof decodeDetails,
-  hasSequence = false,
-): ApiKeyFlush {
+/**
+ * Reads a stored payload with packed columns, and its extras by `decode`. Throws PayloadError
+ * if no append could have written it.
+ */
+export function decodePackedApiKeyFlush(payload: unknown, decode: DecodeExtras): ApiKeyFlush {
   const { counts } = decodeColumns(payload, { counts: isCount }) as { counts: number[] }
   const length = counts.reduce((sum, count) => sum + count, 0)
   const packed = payload as Record<'ids' | 'requests' | 'failures' | 'named', unknown>
@@ -106,7 +88,7 @@ function decodePacked(
   const flush: ApiKeyFlush = {
     ...decodeRuns(payload, length),
     ...{ ids, requests, successes: requests.map((count, i) => count - failures[i]!) },
-    ...decodeExtras(payload as object, length, decode, hasSequence),
+    ...decode(payload as object, length),
   }
   const hasNames = 'named' in (payload as object)
   if (!hasNames && ids.includes(0)) throw new PayloadError('an entry names no key')

@@ -1,5 +1,5 @@
 import { MAX_DIMENSIONS, MAX_MEASURES } from './catalog-change.ts'
-import { isCount, LAST_UNIX_SECOND, PayloadError } from './columns.ts'
+import { isCount, PayloadError } from './columns.ts'
 import {
   type Details,
   isDimensionValue,
@@ -10,7 +10,6 @@ import {
   type Values,
 } from './details.ts'
 import { type Packed, pack, unpack, widthOf } from './packed.ts'
-import { parseSequence } from './sequence.ts'
 
 /**
  * A dimension: for each entry the number of its value, packed, and the values in order of first
@@ -40,7 +39,7 @@ type EncodedDetails = {
  *
  * If the second entry's model is counted as OTHER, it is `"model":[1,"QA==",["gpt-5","o4"],[1]]`.
  */
-function encodeDetails(details: Details): EncodedDetails {
+export function encodeDetails(details: Details): EncodedDetails {
   // Loops, because Object.fromEntries takes a third of the time of all this.
   const dimensions: EncodedDetails['dimensions'] = {}
   for (const [at, name] of details.dimensions.entries()) {
@@ -228,49 +227,4 @@ function decodeSparse(sparse: Sparse, zeros: readonly number[], name: string): n
     all[place] = values[j]!
   }
   return all
-}
-
-/**
- * What a flush may have besides its entries: a time of its own, a sequence, dimensions and
- * measures.
- */
-export type Extras = {
-  counted_at?: number | undefined
-  sequence?: string | undefined
-  details?: Details | undefined
-}
-
-/** Returns the members of a payload for these. */
-export const encodeExtras = ({ counted_at, sequence, details }: Extras) => ({
-  ...(counted_at === undefined ? {} : { counted_at }),
-  ...(sequence === undefined ? {} : { sequence }),
-  ...(details && encodeDetails(details)),
-})
-
-/**
- * Reads these members of a payload with so many entries. Without a sequence, and details, which are
- * read by `decode`, there is a time.
- */
-export function decodeExtras(
-  payload: object,
-  entries: number,
-  decode: typeof decodeDetails,
-  hasSequence: boolean,
-): { counted_at?: number; sequence?: string; details?: Details } {
-  const { counted_at, sequence } = payload as { counted_at?: number; sequence?: unknown }
-  if (counted_at !== undefined && !(isCount(counted_at) && counted_at <= LAST_UNIX_SECOND)) {
-    throw new PayloadError('counted_at is not a time')
-  }
-  const hasDetails = 'dimensions' in payload
-  if (hasSequence && (typeof sequence !== 'string' || parseSequence(sequence) === null)) {
-    throw new PayloadError('sequence is not numbers of an epoch')
-  }
-  const isNeeded =
-    hasSequence || hasDetails || (counted_at !== undefined && decode !== decodeDetails)
-  if (!isNeeded) throw new PayloadError('an older version would do')
-  return {
-    ...(counted_at === undefined ? {} : { counted_at }),
-    ...(hasSequence ? { sequence: sequence as string } : {}),
-    ...(hasDetails ? { details: decode(payload, entries) } : {}),
-  }
 }

@@ -6,7 +6,6 @@ import {
   PayloadError,
   sameRows,
 } from './columns.ts'
-import { decodeCombinedDetails } from './combined-details.ts'
 import {
   columnsToCompare,
   type Declared,
@@ -16,7 +15,7 @@ import {
   resolveDetails,
   type Undeclared,
 } from './details.ts'
-import { decodeDetails, decodeExtras, encodeExtras } from './details-payload.ts'
+import { type DecodeExtras, encodeExtras } from './extras.ts'
 import { pack, unpack } from './packed.ts'
 
 /** The posted entries by column; index i of every column is one entry, in the order posted. */
@@ -153,26 +152,11 @@ export function decodeKeyFlush1(payload: unknown): KeyFlush {
   }) as KeyFlush
 }
 
-/** Reads a payload of version 2. Throws PayloadError if no append could have written it. */
-export function decodeKeyFlush2(payload: unknown): KeyFlush {
-  return decodePacked(payload, decodeCombinedDetails)
-}
-
-/** Reads a payload of version 3. Throws PayloadError if no append could have written it. */
-export function decodeKeyFlush3(payload: unknown): KeyFlush {
-  return decodePacked(payload, decodeDetails)
-}
-
-/** Reads a payload of version 4. Throws PayloadError if no append could have written it. */
-export function decodeKeyFlush4(payload: unknown): KeyFlush {
-  return decodePacked(payload, decodeDetails, true)
-}
-
-function decodePacked(
-  payload: unknown,
-  decode: typeof decodeDetails,
-  hasSequence = false,
-): KeyFlush {
+/**
+ * Reads a payload with packed columns, and its extras by `decode`. Throws PayloadError if no
+ * append could have written it.
+ */
+export function decodePackedKeyFlush(payload: unknown, decode: DecodeExtras): KeyFlush {
   const { hashes } = decodeColumns(payload, { hashes: isHash }) as { hashes: string[] }
   const columns = payload as Record<string, unknown>
   const numbers = (name: string) => unpack(columns[name], hashes.length, name)
@@ -185,7 +169,7 @@ function decodePacked(
   return {
     ...{ hashes, requests: numbers('requests'), tokens: numbers('tokens'), last_accessed_at },
     quota_tracked: tracked.map((value) => TRACKED[value] as boolean | null),
-    ...decodeExtras(payload as object, hashes.length, decode, hasSequence),
+    ...decode(payload as object, hashes.length),
   }
 }
 

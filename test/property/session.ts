@@ -32,6 +32,7 @@ import { SLOTS } from './slots.ts'
 import { NaiveSource, type PlannedSequence } from './sources.ts'
 import type { Step } from './steps.ts'
 
+type RatedBody = { total_requests: bigint; success_requests: bigint }
 type Keyed = { kind: Kind; text: string; idempotencyKey: string }
 
 /**
@@ -66,11 +67,8 @@ export class Session {
     expect(put.status).toBe(200)
     const { body, positions } = await get(service, '/admin/apikey-stats/summary')
     const heads = positions!.split(',').map((part) => Number(part.split('/')[1]))
-    const { total_requests, success_requests } = body as { [name: string]: bigint }
-    const session = new Session(service, range, heads, {
-      requests: total_requests!,
-      successes: success_requests!,
-    })
+    const { total_requests: requests, success_requests: successes } = body as RatedBody
+    const session = new Session(service, range, heads, { requests, successes })
     await session.#model.declared.begin(service)
     await session.#source.begin(service)
     return session

@@ -4,13 +4,12 @@ import {
   decodeApiKeyFlush,
   decodeApiKeyFlush1,
   decodeApiKeyFlush3,
-  decodeApiKeyFlush4,
-  decodeApiKeyFlush5,
-  decodeApiKeyFlush6,
+  decodePackedApiKeyFlush,
   versionOfApiKeyFlush,
 } from '../api-key-flush-payload.ts'
 import type { EventDefinition } from '../definition.ts'
 import { detailRow, postDetails } from '../details.ts'
+import { decodeCombinedExtras, decodeDetailedExtras, decodeNumberedExtras } from '../extras.ts'
 import { timeOfUsage } from '../instant.ts'
 import type { Postings } from '../postings.ts'
 import type { EntryRow } from '../rows.ts'
@@ -23,9 +22,9 @@ export const apiKeyStatsFlushed: EventDefinition<ApiKeyFlush> = {
     1: decodeApiKeyFlush1,
     2: decodeApiKeyFlush,
     3: decodeApiKeyFlush3,
-    4: decodeApiKeyFlush4,
-    5: decodeApiKeyFlush5,
-    6: decodeApiKeyFlush6,
+    4: (payload) => decodePackedApiKeyFlush(payload, decodeCombinedExtras),
+    5: (payload) => decodePackedApiKeyFlush(payload, decodeDetailedExtras),
+    6: (payload) => decodePackedApiKeyFlush(payload, decodeNumberedExtras),
   },
   readBytes: readApiKeyFlushBytes,
   postsTo: ['api_key', 'provider_group'],

@@ -1,11 +1,10 @@
 import type { EventDefinition } from '../definition.ts'
 import { type Details, detailRow, postDetails } from '../details.ts'
+import { decodeCombinedExtras, decodeDetailedExtras, decodeNumberedExtras } from '../extras.ts'
 import { timeOfUsage } from '../instant.ts'
 import {
   decodeKeyFlush1,
-  decodeKeyFlush2,
-  decodeKeyFlush3,
-  decodeKeyFlush4,
+  decodePackedKeyFlush,
   type KeyFlush,
   latestAccess,
   versionOfKeyFlush,
@@ -17,7 +16,12 @@ import type { EntryRow } from '../rows.ts'
 export const keyStatsFlushed: EventDefinition<KeyFlush> = {
   version: 1,
   versionOf: versionOfKeyFlush,
-  read: { 1: decodeKeyFlush1, 2: decodeKeyFlush2, 3: decodeKeyFlush3, 4: decodeKeyFlush4 },
+  read: {
+    1: decodeKeyFlush1,
+    2: (payload) => decodePackedKeyFlush(payload, decodeCombinedExtras),
+    3: (payload) => decodePackedKeyFlush(payload, decodeDetailedExtras),
+    4: (payload) => decodePackedKeyFlush(payload, decodeNumberedExtras),
+  },
   postsTo: ['key'],
   post,
   toRows,
