@@ -130,7 +130,7 @@ function shardsOf(file: string, { shards, server, all }: Options): readonly numb
   const variation = variationOf(file)
   if (server && !variation.server) return []
   if (shards !== null) return usesTestServer(file) ? [shards] : []
-  if (all && usesTestServer(file)) return [1, 4]
+  if (all && usesTestServer(file) && !variation.only) return [1, 4]
   return variation.shards ?? [1]
 }
 

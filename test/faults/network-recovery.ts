@@ -1,4 +1,6 @@
-import type { TestService } from '../support/service.ts'
+import { ConnectError } from '../../src/platform/postgres/connection/error.ts'
+import { startTestService, type TestService, type TestServiceOptions } from '../support/service.ts'
+import { until } from '../support/until.ts'
 import type { History, Sent } from './history.ts'
 import { RECOVERY_MS } from './network-limits.ts'
 
@@ -60,3 +62,12 @@ async function postOnce(service: TestService, history: History): Promise<Respons
   if (response.status === 200) history.noteAck(sent, { position, body: '' })
   return response
 }
+
+/** Starts a service, again if a busy machine did not answer within its time-outs. */
+export const startPatiently = (options: TestServiceOptions): Promise<TestService> =>
+  until(() =>
+    startTestService(options).catch((error) => {
+      if (error instanceof ConnectError) return null
+      throw error
+    }),
+  )

@@ -12,7 +12,7 @@ import {
 } from '../support/faulty-proxy.ts'
 import { makeOrigin } from '../support/origin.ts'
 import { createDatabaseOf, type TestDatabase } from '../support/server.ts'
-import { startTestService, type TestService } from '../support/service.ts'
+import type { TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 import { administer } from './administrator.ts'
 import { adopt, adoptAll } from './adopter.ts'
@@ -22,7 +22,7 @@ import { SeenHeads } from './heads.ts'
 import { externalIdOf, GROUPS, History, KNOWN_KEYS } from './history.ts'
 import { browse, readAll, Subscriber, watchHealth } from './network-clients.ts'
 import { type Bounds, limitsOf } from './network-limits.ts'
-import { awaitRecovery } from './network-recovery.ts'
+import { awaitRecovery, startPatiently } from './network-recovery.ts'
 import { type RequestKind, type Timing, Timings } from './network-timing.ts'
 import { makeRandom } from './random.ts'
 import { post, type Traffic, watch } from './traffic.ts'
@@ -167,7 +167,7 @@ class Campaign {
 
   async #startOne(origin: Origin, address: TestDatabase['address']): Promise<void> {
     const { database, log } = this.options.bounds
-    const service = await startTestService({
+    const service = await startPatiently({
       ...{ database: this.database, address, origin, shards: SHARDS },
       intervals: { database, log, admission: INTERVALS.admission },
       logger: pino({ level: 'error' }, { write: (line) => this.#noteLogged(line) }),

@@ -35,7 +35,7 @@ export type QueueOptions = {
 
 /** Milliseconds after which a test, or a file, counts as hung. */
 const TEST_TIMEOUT_MS = 120_000
-const FILE_TIMEOUT_MS = 900_000
+const FILE_TIMEOUT_MS = 900_000 * Number(process.env.TALLYBOOK_TEST_RUNS_FACTOR || 1)
 const DEBUG_TIMEOUT_MS = 24 * 3_600_000
 
 /**

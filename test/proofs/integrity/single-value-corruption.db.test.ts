@@ -134,7 +134,10 @@ describe.each(rounds.map((round, i) => ({ round, number: i + 1 })))(
         const before = round.slice(0, round.indexOf(change))
         const taken = before.flatMap((other) => together.places.get(other) ?? [])
         const alone = await show([change], taken)
-        expect(alone.places.get(change)).toEqual(together.places.get(change)!)
+        // Changes that nothing reports share rows, so an earlier one may have renamed the place.
+        if (change.foundBy !== null) {
+          expect(alone.places.get(change)).toEqual(together.places.get(change)!)
+        }
         expectFound(change, alone)
         for (const other of round) {
           if (other === change) continue

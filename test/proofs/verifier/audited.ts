@@ -163,13 +163,16 @@ export type Edit = (
 export function useEdits(service: TestService): Edit {
   const saved = new Set<string>()
   afterEach(async () => {
-    await editLog(service.database.owner, async (sql) => {
-      for (const table of saved) {
-        await sql`delete from ${sql(table)}`
-        await sql`insert into ${sql(table)} select * from ${sql(`saved.${table}`)}`
-        await sql`drop table ${sql(`saved.${table}`)}`
-      }
-    })
+    await editLog(service.database.owner, (sql) =>
+      // At once: the service writes tiles that it finds missing.
+      sql.begin(async (transaction) => {
+        for (const table of saved) {
+          await transaction`delete from ${sql(table)}`
+          await transaction`insert into ${sql(table)} select * from ${sql(`saved.${table}`)}`
+          await transaction`drop table ${sql(`saved.${table}`)}`
+        }
+      }),
+    )
     saved.clear()
   })
   return async (tables, change) => {
