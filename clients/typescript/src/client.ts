@@ -1,0 +1,228 @@
+import { randomBytes } from 'node:crypto'
+import { clearTimeout, setTimeout } from 'node:timers'
+import { type Account, Accumulators } from './accumulators.ts'
+import { ExhaustedFeed } from './exhausted.ts'
+import { type Kind, seal } from './flush.ts'
+import { Counters, formatMetrics } from './metrics.ts'
+import { type ClientOptions, readOptions, type Settings } from './options.ts'
+import { Sender } from './sender.ts'
+import { Shadow } from './shadow.ts'
+import { Spool } from './spool.ts'
+import {
+  type ApiKeyCounts,
+  areApiKeyCounts,
+  areTokenCounts,
+  isId,
+  isName,
+  type TokenCounts,
+} from './validate.ts'
+
+const KINDS: readonly Kind[] = ['api', 'token']
+
+/** What a closed client leaves behind. */
+export type Left = {
+  /** Flushes in the spool. The next start sends them. */
+  flushes: number
+  /** Accumulators that the disk refused: their counts are lost with the process. */
+  unsealed: number
+  /** Flushes that this client has moved to `rejected`. */
+  rejected: number
+}
+
+/** Counts in memory, seals to a spool directory, and posts each flush exactly once. */
+export class TallybookClient {
+  readonly #settings: Settings
+  readonly #spool: Spool
+  readonly #epoch: string
+  readonly #counters = new Counters()
+  readonly #sender: Sender
+  readonly #shadow: Shadow | null
+  readonly #exhausted: ExhaustedFeed | null
+  readonly #accumulators = { api: new Accumulators(), token: new Accumulators() }
+  readonly #nextSeq = { api: 0, token: 0 }
+  /** The end of the newest seal: seals run one after the other. */
+  #seals: Promise<boolean> = Promise.resolve(true)
+  #timer: NodeJS.Timeout | null = null
+  #isSealDue = false
+  #closing: Promise<Left> | null = null
+
+  private constructor(settings: Settings, spool: Spool, epoch: string) {
+    this.#settings = settings
+    this.#spool = spool
+    this.#epoch = epoch
+    const { url, token, shadow, timeoutMs, backoff } = settings
+    const { onError, onRejected, onPause } = settings
+    const target = { url, token }
+    const options = { target, timeoutMs, backoff, onError, onRejected, onPause }
+    this.#sender = new Sender(spool, this.#counters, options)
+    this.#shadow = shadow && new Shadow(shadow, timeoutMs)
+    this.#exhausted = settings.followExhausted ? new ExhaustedFeed(target, backoff, onError) : null
+    this.#schedule()
+  }
+
+  /**
+   * Starts a client, which first sends what an earlier one left in the spool. Throws if an option
+   * can't work, the directory can't be written, or another process uses it.
+   */
+  static async open(options: ClientOptions): Promise<TallybookClient> {
+    const settings = readOptions(options)
+    const epoch = randomBytes(6).toString('hex')
+    return new TallybookClient(settings, await Spool.open(settings.spool, epoch), epoch)
+  }
+
+  /** Counts for an API key, by its id or its external id. Never waits and never throws. */
+  record(key: number | string, counts: ApiKeyCounts): void {
+    const isValid = typeof key === 'number' ? isId(key) : isName(key)
+    if (!isValid || !isObject(counts) || !areApiKeyCounts(counts)) {
+      this.#counters.dropped++
+      return
+    }
+    const { requests = 0, successRequests = 0, dimensions, measures } = counts
+    const account = typeof key === 'number' ? { api_key_id: key } : { api_key: key }
+    this.#add('api', account, {
+      requests,
+      success_requests: successRequests,
+      ...(hasMembers(dimensions) && { dimensions }),
+      ...(hasMembers(measures) && { measures }),
+    })
+  }
+
+  /** Counts for a token key. Never waits and never throws. */
+  recordToken(hash: string, counts: TokenCounts): void {
+    if (!isName(hash) || !isObject(counts) || !areTokenCounts(counts)) {
+      this.#counters.dropped++
+      return
+    }
+    const { requests = 0, tokens = 0, lastAccessedAt, dimensions, measures } = counts
+    this.#add(
+      'token',
+      { token_hash: hash },
+      {
+        requests,
+        tokens,
+        ...(lastAccessedAt !== undefined && { last_accessed_at: lastAccessedAt }),
+        ...(hasMembers(dimensions) && { dimensions }),
+        ...(hasMembers(measures) && { measures }),
+      },
+    )
+  }
+
+  /** True if the quota of a token key is exhausted, as far as the service has reported it. */
+  isExhausted(hash: string): boolean {
+    return this.#exhausted?.has(hash) ?? false
+  }
+
+  /** Seals now what was recorded. True if all of it is on the disk, and survives the process. */
+  seal(): Promise<boolean> {
+    return this.#seal(false)
+  }
+
+  /** Waits until the service has every sealed flush, or the client is closed. */
+  drained(): Promise<void> {
+    return this.#sender.drained()
+  }
+
+  /** The metrics of this client in the text format of Prometheus. */
+  metrics(): string {
+    const { size: flushes, bytes } = this.#spool
+    return formatMetrics(this.#counters, { accumulators: this.#unsealed, flushes, bytes })
+  }
+
+  /** Seals, sends until the deadline, and returns what is left. Counts after it are dropped. */
+  close(deadlineMs = 10_000): Promise<Left> {
+    this.#closing ??= this.#close(deadlineMs)
+    return this.#closing
+  }
+
+  async #close(deadlineMs: number): Promise<Left> {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    // This timer also keeps the process alive until the client is closed.
+    let timer: NodeJS.Timeout | undefined
+    const deadline = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, deadlineMs)
+    })
+    await this.#seal(true)
+    await Promise.race([this.#sender.drained(), deadline])
+    clearTimeout(timer)
+    await this.#sender.stop()
+    await this.#exhausted?.stop()
+    await this.#spool.close()
+    return {
+      flushes: this.#spool.size,
+      unsealed: this.#unsealed,
+      rejected: this.#counters.rejected,
+    }
+  }
+
+  get #unsealed(): number {
+    return this.#accumulators.api.size + this.#accumulators.token.size
+  }
+
+  #add(kind: Kind, account: Account, counts: Parameters<Accumulators['add']>[1]): void {
+    if (this.#closing !== null || !this.#accumulators[kind].add(account, counts)) {
+      this.#counters.dropped++
+      return
+    }
+    this.#counters.recorded++
+    if (this.#accumulators[kind].size < this.#settings.sealAt || this.#isSealDue) return
+    this.#isSealDue = true
+    void this.#seal(false)
+  }
+
+  /** Seals after the interval ± 20 %, so that proxies don't post in step. */
+  #schedule(): void {
+    const ms = this.#settings.sealIntervalMs * (0.8 + 0.4 * Math.random())
+    this.#timer = setTimeout(() => {
+      void this.#seal(false).then(() => {
+        if (this.#closing === null) this.#schedule()
+      })
+    }, ms)
+    this.#timer.unref()
+  }
+
+  #seal(isLast: boolean): Promise<boolean> {
+    this.#seals = this.#seals.then(async () => {
+      let isSealed = true
+      for (const kind of KINDS) isSealed = (await this.#sealKind(kind, isLast)) && isSealed
+      this.#isSealDue = false
+      const { spoolLimits, instance, onError } = this.#settings
+      const merging = this.#spool.mergeIfAbove(spoolLimits, instance)
+      this.#counters.merged += await merging.catch((error) => {
+        onError(error)
+        return 0
+      })
+      return isSealed
+    })
+    return this.#seals
+  }
+
+  /** Seals one kind. If the disk refuses the flush, its counts are part of the next one. */
+  async #sealKind(kind: Kind, isLast: boolean): Promise<boolean> {
+    const { instance, onError } = this.#settings
+    const seq = this.#nextSeq[kind]
+    const entries = this.#accumulators[kind].take()
+    if (entries.length === 0 && !(isLast && seq > 0)) return true
+    const name = { epoch: `${this.#epoch}.${kind}`, first: seq, last: seq, parts: [] }
+    const flush = seal(instance, kind, name, Math.floor(Date.now() / 1_000), entries, isLast)
+    try {
+      await this.#spool.seal(name, flush)
+    } catch (error) {
+      this.#counters.sealFailures++
+      this.#counters.dropped += this.#accumulators[kind].restore(entries).length
+      onError(error)
+      return false
+    }
+    this.#nextSeq[kind]++
+    this.#counters.sealed++
+    this.#shadow?.post(flush)
+    this.#sender.wake()
+    return true
+  }
+}
+
+const isObject = (value: unknown) => typeof value === 'object' && value !== null
+
+function hasMembers<Members extends object>(members: Members | undefined): members is Members {
+  for (const _ in members) return true
+  return false
+}

@@ -1,0 +1,76 @@
+// What the service would refuse. One such entry would spoil the whole flush that it is in.
+
+export type Dimensions = Readonly<Record<string, string>>
+export type Measures = Readonly<Record<string, number>>
+
+/** Counts of an API key. What is absent is zero. */
+export type ApiKeyCounts = {
+  requests?: number
+  /** At most `requests`. */
+  successRequests?: number
+  dimensions?: Dimensions
+  measures?: Measures
+}
+
+/** Counts of a token key. What is absent is zero. */
+export type TokenCounts = {
+  requests?: number
+  tokens?: number
+  /** Unix seconds. */
+  lastAccessedAt?: number
+  dimensions?: Dimensions
+  measures?: Measures
+}
+
+const MAX_NAME_LENGTH = 255
+const MAX_VALUE_LENGTH = 64
+/** The end of the year 9999 in Unix seconds: the service refuses later times. */
+const MAX_TIME = 253_402_300_799
+const DECLARED_NAME = /^[a-z][a-z0-9_]{0,63}$/
+// A NUL, or half of a surrogate pair.
+const UNSTORABLE = /\0|\p{Surrogate}/u
+
+const isCount = (value: unknown) =>
+  value === undefined || (Number.isSafeInteger(value) && (value as number) >= 0)
+
+export const isId = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) > 0
+
+/** True for an external id or a hash that an account can have. */
+export const isName = (value: unknown): value is string =>
+  typeof value === 'string' &&
+  value.length <= MAX_NAME_LENGTH &&
+  value.trim() === value &&
+  value !== '' &&
+  !UNSTORABLE.test(value)
+
+function areDimensions(dimensions: Dimensions | undefined): boolean {
+  for (const name in dimensions) {
+    const value: unknown = dimensions[name]
+    if (!DECLARED_NAME.test(name) || typeof value !== 'string' || value === '') return false
+    if (value === 'other' || value.length > MAX_VALUE_LENGTH || UNSTORABLE.test(value)) return false
+  }
+  return true
+}
+
+function areMeasures(measures: Measures | undefined): boolean {
+  for (const name in measures)
+    if (!DECLARED_NAME.test(name) || measures[name] === undefined || !isCount(measures[name]))
+      return false
+  return true
+}
+
+export const areApiKeyCounts = (counts: ApiKeyCounts) =>
+  isCount(counts.requests) &&
+  isCount(counts.successRequests) &&
+  (counts.successRequests ?? 0) <= (counts.requests ?? 0) &&
+  areDimensions(counts.dimensions) &&
+  areMeasures(counts.measures)
+
+export const areTokenCounts = (counts: TokenCounts) =>
+  isCount(counts.requests) &&
+  isCount(counts.tokens) &&
+  isCount(counts.lastAccessedAt) &&
+  (counts.lastAccessedAt ?? 0) <= MAX_TIME &&
+  areDimensions(counts.dimensions) &&
+  areMeasures(counts.measures)
