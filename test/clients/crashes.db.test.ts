@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { type Driver, findDrivers } from '../../clients/conformance/drivers.ts'
+import { startTestService, type TestService } from '../support/service.ts'
+import { putKeys, World } from './world.ts'
+
+// A client that is killed before any change of its disk: what is sealed counts exactly once.
+// TALLYBOOK_TEST_CLIENTS=all tries every change with every driver, instead of a sample.
+
+const IS_COMPLETE = process.env.TALLYBOOK_TEST_CLIENTS === 'all'
+
+/** Steps between the changes of a sample: they share no factor with the changes of a seal. */
+const SAMPLE = 13
+
+/** A complete run starts some 500 processes. */
+const TIMEOUT_MS = IS_COMPLETE ? 900_000 : 120_000
+
+let service: TestService
+let drivers: Driver[]
+let removeDrivers: () => Promise<void>
+
+beforeAll(async () => {
+  service = await startTestService()
+  await putKeys(service, IS_COMPLETE ? 1_500 : 90)
+  const found = await findDrivers()
+  drivers = IS_COMPLETE ? found.drivers : found.drivers.slice(-1)
+  removeDrivers = found.remove
+})
+
+afterAll(async () => {
+  await removeDrivers()
+  await service.end()
+})
+
+type Scenario = (world: World, killAt: number) => Promise<boolean>
+
+/** Seals, sends, splits, and sends the parts. Returns false if the client was killed. */
+const splitting: Scenario = async (world, killAt) => {
+  const client = world.start({ kill_at: killAt })
+  world.faults.next.push('none', 'status 413')
+  const isAlive =
+    (await world.record(client)) &&
+    (await client.send('drained')) !== null &&
+    (await world.record(client, 3)) &&
+    (await client.send('drained')) !== null
+  await client.kill()
+  return isAlive
+}
+
+/** Seals during an outage until flushes are merged, then sends them. */
+const merging: Scenario = async (world, killAt) => {
+  world.faults.always = 'status 503'
+  const spool_limits = { flushes: 3, bytes: 1_000_000 }
+  const client = world.start({ kill_at: killAt, spool_limits })
+  let isAlive = true
+  for (let i = 0; i < 4 && isAlive; i++) isAlive = await world.record(client)
+  world.faults.always = 'none'
+  isAlive = isAlive && (await client.send('drained')) !== null
+  await client.kill()
+  return isAlive
+}
+
+async function crashEverywhere(scenario: Scenario, fewest: number): Promise<void> {
+  for (const driver of drivers) {
+    let killAt = 1
+    for (let isAlive = false; !isAlive; killAt += IS_COMPLETE ? 1 : SAMPLE) {
+      const world = await World.open(service, driver)
+      try {
+        isAlive = await scenario(world, killAt)
+        world.faults.next.length = 0
+        world.faults.always = 'none'
+        const next = world.start()
+        expect(await next.send('drained')).not.toBeNull()
+        await next.kill()
+        expect({ killAt, differences: await world.differences() }).toEqual({
+          killAt,
+          differences: [],
+        })
+      } finally {
+        await world.close()
+      }
+    }
+    expect(killAt).toBeGreaterThan(fewest)
+  }
+}
+
+test('a kill while sealing, sending or splitting', () => crashEverywhere(splitting, 40), TIMEOUT_MS)
+
+test('a kill while merging', () => crashEverywhere(merging, 40), TIMEOUT_MS)
