@@ -1,109 +1,132 @@
-import type { Entry } from './flush.ts'
+import type { Entry, Kind } from './flush.ts'
 
 // What is counted and not yet sealed, for one kind of keys.
 
-/** What identifies an account in an entry. */
-export type Account = { api_key_id: number } | { api_key: string } | { token_hash: string }
+/** Names an account: the id of an API key is a number; external ids and hashes are texts. */
+export type AccountKey = number | string
 
-type Counts = Omit<Entry, 'api_key_id' | 'api_key' | 'token_hash'>
+/** Counts to add. Undefined is zero. */
+export type Counts = {
+  readonly requests: number
+  readonly success_requests?: number | undefined
+  readonly tokens?: number | undefined
+  readonly last_accessed_at?: number | undefined
+  readonly dimensions?: Readonly<Record<string, string>> | undefined
+  readonly measures?: Readonly<Record<string, number>> | undefined
+}
 
 /** Adds up entries by account and dimensions. */
 export class Accumulators {
-  /** Entries without dimensions, by id, external id or hash. */
-  readonly #plain = new Map<number | string, Entry>()
-  /** Entries with dimensions, by a text of account and dimensions. */
-  readonly #divided = new Map<string, Entry>()
+  readonly #kind: Kind
+  readonly #plain = new Map<AccountKey, Entry>()
+  /** Entries with dimensions, by account and by a text of the dimensions. */
+  readonly #divided = new Map<AccountKey, Map<string, Entry>>()
+  #size = 0
+
+  constructor(kind: Kind) {
+    this.#kind = kind
+  }
 
   get size(): number {
-    return this.#plain.size + this.#divided.size
+    return this.#size
+  }
+
+  /** True if something was counted for an account since the last `take`. */
+  has(key: AccountKey): boolean {
+    return this.#plain.has(key) || this.#divided.has(key)
   }
 
   /** Adds counts in constant time; false, and nothing is added, if a sum would be inexact. */
-  add(account: Account, counts: Counts): boolean {
-    const entry = this.#find(account, counts.dimensions)
-    if (entry === undefined) {
-      this.#put({ ...account, ...copy(counts) })
-      return true
-    }
-    if (!fits(entry, counts)) return false
-    addTo(entry, counts)
+  add(key: AccountKey, counts: Counts): boolean {
+    const { dimensions } = counts
+    const text = dimensions === undefined ? '' : textOf(dimensions)
+    const entry = text === '' ? this.#plain.get(key) : this.#divided.get(key)?.get(text)
+    if (entry !== undefined) return addTo(entry, counts)
+    this.#put(key, text, makeEntry(this.#kind, key, counts))
     return true
   }
 
   /** Returns all entries and forgets them. */
   take(): Entry[] {
-    const entries = [...this.#plain.values(), ...this.#divided.values()]
+    const entries = [...this.#plain.values()]
+    for (const divided of this.#divided.values()) entries.push(...divided.values())
     this.#plain.clear()
     this.#divided.clear()
+    this.#size = 0
     return entries
   }
 
-  /** Adds entries again that could not be sealed; returns those whose sums would be inexact. */
+  /** Adds entries that could not be sealed again; returns those whose sums would be inexact. */
   restore(entries: readonly Entry[]): Entry[] {
-    return entries.filter((entry) => !this.add(accountOf(entry), entry))
+    return entries.filter((entry) => !this.add(keyOf(entry), entry))
   }
 
-  #find(account: Account, dimensions: Entry['dimensions']): Entry | undefined {
-    if (dimensions === undefined) return this.#plain.get(keyOf(account))
-    return this.#divided.get(dividedKeyOf(account, dimensions))
-  }
-
-  #put(entry: Entry): void {
-    const account = accountOf(entry)
-    if (entry.dimensions === undefined) this.#plain.set(keyOf(account), entry)
-    else this.#divided.set(dividedKeyOf(account, entry.dimensions), entry)
+  #put(key: AccountKey, text: string, entry: Entry): void {
+    this.#size++
+    if (text === '') {
+      this.#plain.set(key, entry)
+      return
+    }
+    const divided = this.#divided.get(key)
+    if (divided) divided.set(text, entry)
+    else this.#divided.set(key, new Map([[text, entry]]))
   }
 }
 
-/** The account of an entry, without its counts. */
-export function accountOf(entry: Entry): Account {
-  if (entry.api_key_id !== undefined) return { api_key_id: entry.api_key_id }
-  if (entry.api_key !== undefined) return { api_key: entry.api_key }
-  return { token_hash: entry.token_hash! }
-}
+/** The account of an entry. */
+export const keyOf = (entry: Entry): AccountKey =>
+  entry.api_key_id ?? entry.api_key ?? entry.token_hash!
 
-/** An id is a number and a name is a text, so the two never meet. */
-function keyOf(account: Account): number | string {
-  if ('api_key_id' in account) return account.api_key_id
-  return 'api_key' in account ? account.api_key : account.token_hash
-}
-
-function dividedKeyOf(account: Account, dimensions: Record<string, string>): string {
+/** A text that is equal for equal dimensions. Names and values contain no NUL. */
+function textOf(dimensions: Readonly<Record<string, string>>): string {
   const names = Object.keys(dimensions)
   if (names.length > 1) names.sort()
-  return JSON.stringify([keyOf(account), ...names.flatMap((name) => [name, dimensions[name]])])
+  let text = ''
+  for (const name of names) text += `${name}\0${dimensions[name]}\0`
+  return text
 }
 
-function copy({ dimensions, measures, ...counts }: Counts): Counts {
-  return {
-    ...counts,
-    ...(dimensions && { dimensions: sorted(dimensions) }),
-    ...(measures && { measures: { ...measures } }),
+function makeEntry(kind: Kind, key: AccountKey, counts: Counts): Entry {
+  const entry: Entry = {
+    ...(kind === 'token'
+      ? { token_hash: `${key}` }
+      : typeof key === 'number'
+        ? { api_key_id: key }
+        : { api_key: key }),
+    requests: counts.requests,
   }
+  if (counts.success_requests !== undefined) entry.success_requests = counts.success_requests
+  if (counts.tokens !== undefined) entry.tokens = counts.tokens
+  if (counts.last_accessed_at !== undefined) entry.last_accessed_at = counts.last_accessed_at
+  if (hasMembers(counts.dimensions)) entry.dimensions = sorted(counts.dimensions)
+  if (hasMembers(counts.measures)) entry.measures = { ...counts.measures }
+  return entry
 }
 
-const sorted = (dimensions: Record<string, string>) =>
+function hasMembers<Members extends object>(members: Members | undefined): members is Members {
+  for (const _ in members) return true
+  return false
+}
+
+const sorted = (dimensions: Readonly<Record<string, string>>) =>
   Object.fromEntries(Object.entries(dimensions).sort(([a], [b]) => (a < b ? -1 : 1)))
 
-const isExact = (a: number | undefined, b: number | undefined) =>
-  Number.isSafeInteger((a ?? 0) + (b ?? 0))
-
-function fits(entry: Counts, more: Counts): boolean {
-  if (!isExact(entry.requests, more.requests) || !isExact(entry.tokens, more.tokens)) return false
+/** Adds counts to an entry, unless a sum would be inexact. */
+function addTo(entry: Entry, more: Counts): boolean {
+  const requests = entry.requests + more.requests
+  const tokens = (entry.tokens ?? 0) + (more.tokens ?? 0)
+  if (requests > Number.MAX_SAFE_INTEGER || tokens > Number.MAX_SAFE_INTEGER) return false
   for (const name in more.measures)
-    if (!isExact(entry.measures?.[name], more.measures[name])) return false
-  return true
-}
-
-function addTo(entry: Counts, more: Counts): void {
-  entry.requests += more.requests
+    if ((entry.measures?.[name] ?? 0) + more.measures[name]! > Number.MAX_SAFE_INTEGER) return false
+  entry.requests = requests
   if (more.success_requests !== undefined)
     entry.success_requests = (entry.success_requests ?? 0) + more.success_requests
-  if (more.tokens !== undefined) entry.tokens = (entry.tokens ?? 0) + more.tokens
+  if (more.tokens !== undefined) entry.tokens = tokens
   if (more.last_accessed_at !== undefined)
     entry.last_accessed_at = Math.max(entry.last_accessed_at ?? 0, more.last_accessed_at)
-  if (more.measures === undefined) return
-  entry.measures ??= {}
-  for (const name in more.measures)
+  for (const name in more.measures) {
+    entry.measures ??= {}
     entry.measures[name] = (entry.measures[name] ?? 0) + more.measures[name]!
+  }
+  return true
 }

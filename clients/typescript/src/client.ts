@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { clearTimeout, setTimeout } from 'node:timers'
-import { type Account, Accumulators } from './accumulators.ts'
+import { type AccountKey, Accumulators, type Counts } from './accumulators.ts'
 import { ExhaustedFeed } from './exhausted.ts'
 import { type Kind, seal } from './flush.ts'
 import { Counters, formatMetrics } from './metrics.ts'
@@ -38,7 +38,10 @@ export class TallybookClient {
   readonly #sender: Sender
   readonly #shadow: Shadow | null
   readonly #exhausted: ExhaustedFeed | null
-  readonly #accumulators = { api: new Accumulators(), token: new Accumulators() }
+  readonly #accumulators = {
+    api: new Accumulators('api'),
+    token: new Accumulators('token'),
+  }
   readonly #nextSeq = { api: 0, token: 0 }
   /** The end of the newest seal: seals run one after the other. */
   #seals: Promise<boolean> = Promise.resolve(true)
@@ -72,39 +75,31 @@ export class TallybookClient {
 
   /** Counts for an API key, by its id or its external id. Never waits and never throws. */
   record(key: number | string, counts: ApiKeyCounts): void {
-    const isValid = typeof key === 'number' ? isId(key) : isName(key)
-    if (!isValid || !isObject(counts) || !areApiKeyCounts(counts)) {
+    const { api } = this.#accumulators
+    const isKnown = api.has(key) || (typeof key === 'number' ? isId(key) : isName(key))
+    if (!isKnown || !isObject(counts) || !areApiKeyCounts(counts)) {
       this.#counters.dropped++
       return
     }
     const { requests = 0, successRequests = 0, dimensions, measures } = counts
-    const account = typeof key === 'number' ? { api_key_id: key } : { api_key: key }
-    this.#add('api', account, {
-      requests,
-      success_requests: successRequests,
-      ...(hasMembers(dimensions) && { dimensions }),
-      ...(hasMembers(measures) && { measures }),
-    })
+    this.#add('api', key, { requests, success_requests: successRequests, dimensions, measures })
   }
 
   /** Counts for a token key. Never waits and never throws. */
   recordToken(hash: string, counts: TokenCounts): void {
-    if (!isName(hash) || !isObject(counts) || !areTokenCounts(counts)) {
+    const isKnown = this.#accumulators.token.has(hash) || isName(hash)
+    if (!isKnown || !isObject(counts) || !areTokenCounts(counts)) {
       this.#counters.dropped++
       return
     }
     const { requests = 0, tokens = 0, lastAccessedAt, dimensions, measures } = counts
-    this.#add(
-      'token',
-      { token_hash: hash },
-      {
-        requests,
-        tokens,
-        ...(lastAccessedAt !== undefined && { last_accessed_at: lastAccessedAt }),
-        ...(hasMembers(dimensions) && { dimensions }),
-        ...(hasMembers(measures) && { measures }),
-      },
-    )
+    this.#add('token', hash, {
+      requests,
+      tokens,
+      last_accessed_at: lastAccessedAt,
+      dimensions,
+      measures,
+    })
   }
 
   /** True if the quota of a token key is exhausted, as far as the service has reported it. */
@@ -158,8 +153,8 @@ export class TallybookClient {
     return this.#accumulators.api.size + this.#accumulators.token.size
   }
 
-  #add(kind: Kind, account: Account, counts: Parameters<Accumulators['add']>[1]): void {
-    if (this.#closing !== null || !this.#accumulators[kind].add(account, counts)) {
+  #add(kind: Kind, key: AccountKey, counts: Counts): void {
+    if (this.#closing !== null || !this.#accumulators[kind].add(key, counts)) {
       this.#counters.dropped++
       return
     }
@@ -221,8 +216,3 @@ export class TallybookClient {
 }
 
 const isObject = (value: unknown) => typeof value === 'object' && value !== null
-
-function hasMembers<Members extends object>(members: Members | undefined): members is Members {
-  for (const _ in members) return true
-  return false
-}

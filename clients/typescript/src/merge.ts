@@ -1,4 +1,4 @@
-import { Accumulators, accountOf } from './accumulators.ts'
+import { Accumulators, keyOf } from './accumulators.ts'
 import type { Flush, FlushName, Kind } from './flush.ts'
 import { PATHS, parseBody, seal } from './flush.ts'
 
@@ -56,15 +56,15 @@ export function merge(
   instance: string,
   flushes: readonly { name: FlushName; flush: Flush }[],
 ): { name: FlushName; flush: Flush } | null {
-  const accumulators = new Accumulators()
+  const kind: Kind = flushes[0]!.flush.path === PATHS.api ? 'api' : 'token'
+  const accumulators = new Accumulators(kind)
   for (const { flush } of flushes)
     for (const entry of parseBody(flush).keys)
-      if (!accumulators.add(accountOf(entry), entry)) return null
+      if (!accumulators.add(keyOf(entry), entry)) return null
   if (accumulators.size > MAX_MERGED_ENTRIES) return null
   const first = flushes[0]!
   const last = flushes.at(-1)!
   const name = { ...first.name, last: last.name.last }
-  const kind: Kind = first.flush.path === PATHS.api ? 'api' : 'token'
   const sealedAt = Math.max(...flushes.map(({ flush }) => flush.sealed_at))
   const isLast = last.flush.sequence?.endsWith(';last') ?? false
   return { name, flush: seal(instance, kind, name, sealedAt, accumulators.take(), isLast) }

@@ -171,7 +171,8 @@ export class Spool {
     if (merged === null) return false
     this.#hasContained = true
     await this.#write(merged.name, merged.flush)
-    await this.#removeContained()
+    await this.#remove(run)
+    this.#hasContained = false
     return true
   }
 

@@ -44,18 +44,46 @@ export const isName = (value: unknown): value is string =>
   value !== '' &&
   !UNSTORABLE.test(value)
 
-function areDimensions(dimensions: Dimensions | undefined): boolean {
-  for (const name in dimensions) {
-    const value: unknown = dimensions[name]
-    if (!DECLARED_NAME.test(name) || typeof value !== 'string' || value === '') return false
-    if (value === 'other' || value.length > MAX_VALUE_LENGTH || UNSTORABLE.test(value)) return false
+/** Texts that were found valid, because looking one up costs less than matching it. */
+class Known {
+  readonly #known = new Set<string>()
+
+  readonly #isValid: (text: string) => boolean
+
+  constructor(isValid: (text: string) => boolean) {
+    this.#isValid = isValid
   }
+
+  has(text: unknown): boolean {
+    if (this.#known.has(text as string)) return true
+    if (typeof text !== 'string' || !this.#isValid(text)) return false
+    if (this.#known.size >= MAX_KNOWN) this.#known.clear()
+    this.#known.add(text)
+    return true
+  }
+}
+
+const MAX_KNOWN = 10_000
+
+const declaredNames = new Known((name) => DECLARED_NAME.test(name))
+
+const dimensionValues = new Known(
+  (value) =>
+    value !== '' &&
+    value !== 'other' &&
+    value.length <= MAX_VALUE_LENGTH &&
+    !UNSTORABLE.test(value),
+)
+
+function areDimensions(dimensions: Dimensions | undefined): boolean {
+  for (const name in dimensions)
+    if (!declaredNames.has(name) || !dimensionValues.has(dimensions[name])) return false
   return true
 }
 
 function areMeasures(measures: Measures | undefined): boolean {
   for (const name in measures)
-    if (!DECLARED_NAME.test(name) || measures[name] === undefined || !isCount(measures[name]))
+    if (!declaredNames.has(name) || measures[name] === undefined || !isCount(measures[name]))
       return false
   return true
 }
