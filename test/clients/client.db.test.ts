@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { FaultServer } from '../../clients/conformance/fault-server.ts'
@@ -109,6 +109,24 @@ test('a shadow gets each flush, and its failures never matter', async () => {
   expect(new Set(faults.arrived.map(({ sequence }) => sequence)).size).toBeGreaterThan(3)
   await faults.close()
   await other.end()
+})
+
+test('counts that the disk refuses return to memory, and their number is used again', async () => {
+  const errors: unknown[] = []
+  const client = await open('disk', { instance: 'proxy-3', onError: (error) => errors.push(error) })
+  const { total_requests } = await service.read<{ total_requests: number }>('/admin/api-keys/7')
+  client.record(7, { requests: 1 })
+  await rename(join(folder, 'disk/sealed'), join(folder, 'disk/away'))
+  expect(await client.seal()).toBe(false)
+  expect(errors).toHaveLength(1)
+  expect(client.metrics()).toContain('\ntallybook_client_accumulators 1\n')
+  client.record(7, { requests: 2 })
+  await rename(join(folder, 'disk/away'), join(folder, 'disk/sealed'))
+  expect(await client.seal()).toBe(true)
+  expect(await client.close()).toEqual({ flushes: 0, unsealed: 0, rejected: 0 })
+  const row = await service.read('/admin/api-keys/7')
+  expect(row).toMatchObject({ total_requests: total_requests + 3 })
+  expect(client.metrics()).toContain('\ntallybook_client_sealed_total 2\n')
 })
 
 test('counts wait while the service is restarted', async () => {

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import fs from 'node:fs/promises'
 import { join } from 'node:path'
 import { removeDurably, syncFolder, writeDurably } from './files.ts'
