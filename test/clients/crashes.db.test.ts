@@ -48,7 +48,7 @@ const splitting: Scenario = async (world, killAt) => {
 
 /** Seals during an outage until flushes are merged, then sends them. */
 const merging: Scenario = async (world, killAt) => {
-  world.faults.always = 'status 503'
+  world.faults.always = 'status 503 after commit'
   const spool_limits = { flushes: 3, bytes: 1_000_000 }
   const client = world.start({ kill_at: killAt, spool_limits })
   let isAlive = true

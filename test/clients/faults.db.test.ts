@@ -129,7 +129,8 @@ test('a flush that may be in the log is not split', () =>
 
 test('an outage merges what was never attempted, also after a kill', () =>
   withEach(some(), async (world) => {
-    world.faults.always = 'status 503'
+    // The one flush that is attempted is in the log, so it must not be merged.
+    world.faults.always = 'status 503 after commit'
     const limits = { spool_limits: { flushes: 4, bytes: 1_000_000 } }
     const client = world.start(limits)
     for (let i = 0; i < 10; i++) await world.record(client)
@@ -142,9 +143,8 @@ test('an outage merges what was never attempted, also after a kill', () =>
     await next.send('drained')
     await next.kill()
     expect(await world.differences()).toEqual([])
-    const ranges = world.faults.arrived
-      .filter(({ status }) => status === 200)
-      .map(({ sequence }) => sequence!.split('/')[1]!)
+    const arrived = world.faults.arrived.filter(({ status }) => status === 200)
+    const ranges = [...new Set(arrived.map(({ sequence }) => sequence!.split('/')[1]!))]
     expect(ranges.some((range) => /^\d+-\d+$/.test(range))).toBe(true)
     const numbers = ranges.flatMap((range) => {
       const [first, last = first] = range.split('-').map(Number)
