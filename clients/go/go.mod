@@ -1,0 +1,3 @@
+module github.com/tallybook/tallybook/clients/go
+
+go 1.22
