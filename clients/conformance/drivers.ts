@@ -1,28 +1,72 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { buildGoProgram, whyNoGo } from '../../test/support/go.ts'
 
 /** A way to run the client of a language. */
-export type Driver = { name: string; command: readonly string[] }
+export type Driver = { language: string; name: string; command: readonly string[] }
 
-const SOURCE = join(import.meta.dir, '../typescript/conformance/driver.ts')
+/** `all`, or a language, to try everything with all drivers or with those of the language. */
+const { TALLYBOOK_TEST_CLIENTS: CHOSEN } = process.env
+
+/** False if samples are enough. */
+export const IS_COMPLETE = CHOSEN !== undefined
+
+const CLIENTS = join(import.meta.dir, '..')
+
+/** The oldest minor version of Go 1 that the client supports. */
+export const GO_MINOR = 22
 
 /** Returns the drivers that this machine can run. `remove` deletes what was built for them. */
 export async function findDrivers(): Promise<{ drivers: Driver[]; remove(): Promise<void> }> {
-  const drivers: Driver[] = [{ name: 'typescript on bun', command: [process.execPath, SOURCE] }]
   const folder = await mkdtemp(join(tmpdir(), 'tallybook-drivers-'))
+  const found = [...(await findTypescript(folder)), ...(await findGo())]
+  return {
+    drivers: found.filter(({ language }) => !IS_COMPLETE || ['all', language].includes(CHOSEN!)),
+    remove: () => rm(folder, { recursive: true, force: true }),
+  }
+}
+
+/** Returns the first driver of each language. */
+export const oneOfEach = (drivers: readonly Driver[]): Driver[] =>
+  drivers.filter(
+    ({ language }, i) => drivers.findIndex((other) => other.language === language) === i,
+  )
+
+async function findTypescript(folder: string): Promise<Driver[]> {
+  const language = 'typescript'
+  const source = join(CLIENTS, 'typescript/conformance/driver.ts')
+  const drivers: Driver[] = [
+    { language, name: 'typescript on bun', command: [process.execPath, source] },
+  ]
   const node = Bun.which('node')
   if (node !== null) {
     const built = await Bun.build({
-      entrypoints: [SOURCE],
+      entrypoints: [source],
       outdir: folder,
       target: 'node',
       naming: '[name].mjs',
     })
-    drivers.push({ name: 'typescript on node', command: [node, built.outputs[0]!.path] })
+    const command = [node, built.outputs[0]!.path]
+    drivers.push({ language, name: 'typescript on node', command })
   }
   const deno = Bun.which('deno')
-  if (deno !== null)
-    drivers.push({ name: 'typescript on deno', command: [deno, 'run', '-A', '--quiet', SOURCE] })
-  return { drivers, remove: () => rm(folder, { recursive: true, force: true }) }
+  if (deno !== null) {
+    const command = [deno, 'run', '-A', '--quiet', source]
+    drivers.push({ language, name: 'typescript on deno', command })
+  }
+  return drivers
+}
+
+async function findGo(): Promise<Driver[]> {
+  const reason = await whyNoGo(GO_MINOR)
+  if (reason !== null) {
+    console.log(`skipped: ${reason}`)
+    return []
+  }
+  const program = await buildGoProgram(
+    join(CLIENTS, 'go/conformance/driver'),
+    'tallybook-go-driver',
+  )
+  return [{ language: 'go', name: 'go', command: [program] }]
 }

@@ -1,14 +1,19 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Driver, findDrivers } from '../../clients/conformance/drivers.ts'
+import {
+  type Driver,
+  findDrivers,
+  IS_COMPLETE,
+  oneOfEach,
+} from '../../clients/conformance/drivers.ts'
 import type { Fault } from '../../clients/conformance/fault-server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { putKeys, World } from './world.ts'
 
 // Whatever happens between a client and the service: what is sealed counts exactly once. Faults are
-// tried with every driver of this machine. The rest is with the first one, because a process costs
-// much, unless TALLYBOOK_TEST_CLIENTS=all.
+// tried with every driver of this machine. The rest is with one of each language, because a process
+// costs much, unless TALLYBOOK_TEST_CLIENTS is set.
 
 const FAULTS: Fault[] = [
   ...(['drop', 'drop after commit', 'cut after commit', 'hang', 'hang after commit'] as const),
@@ -22,8 +27,6 @@ const FAULTS: Fault[] = [
     'status 302',
   ] as const),
 ]
-
-const IS_COMPLETE = process.env.TALLYBOOK_TEST_CLIENTS === 'all'
 
 let service: TestService
 let drivers: Driver[]
@@ -57,7 +60,7 @@ async function withEach(
   }
 }
 
-const some = () => (IS_COMPLETE ? drivers : drivers.slice(0, 1))
+const some = () => (IS_COMPLETE ? drivers : oneOfEach(drivers))
 
 test('each fault of the network or the service loses and doubles nothing', () =>
   withEach(drivers, async (world) => {
