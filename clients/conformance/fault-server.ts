@@ -31,6 +31,8 @@ export class FaultServer {
   readonly next: Fault[] = []
   /** The fault of requests when `next` is empty. */
   always: Fault = 'none'
+  /** A flush with more entries is too large: it is answered 413, whatever the fault. */
+  maxEntries = Number.POSITIVE_INFINITY
   /** Requests, in the order of their arrival. */
   readonly arrived: Arrived[] = []
   /** The address of the service. */
@@ -64,7 +66,11 @@ export class FaultServer {
   }
 
   async #serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-    const fault = this.next.shift() ?? this.always
+    const chunks: Buffer[] = []
+    for await (const chunk of incoming) chunks.push(chunk as Buffer)
+    const body = Buffer.concat(chunks)
+    const isTooLarge = countEntries(body) > this.maxEntries
+    const fault = isTooLarge ? 'status 413' : (this.next.shift() ?? this.always)
     const arrived: Arrived = {
       fault,
       key: headerOf(incoming, 'idempotency-key'),
@@ -72,9 +78,6 @@ export class FaultServer {
       status: null,
     }
     this.arrived.push(arrived)
-    const chunks: Buffer[] = []
-    for await (const chunk of incoming) chunks.push(chunk as Buffer)
-    const body = Buffer.concat(chunks)
     const answer =
       fault === 'none' || fault.endsWith(' after commit')
         ? await this.#forward(incoming, body)
@@ -126,7 +129,8 @@ function fail(fault: string, outgoing: ServerResponse, answer: Forwarded | null)
     outgoing.write(answer!.body.subarray(0, 5))
     setTimeout(() => outgoing.destroy(), 5)
   } else if (fault === 'drop') {
-    outgoing.destroy()
+    // Not the answer: Bun would write the beginning of one.
+    outgoing.socket!.destroy()
   }
   // The rest hangs until the client gives up.
 }
@@ -135,3 +139,6 @@ function headerOf(incoming: IncomingMessage, name: string): string | null {
   const value = incoming.headers[name]
   return typeof value === 'string' ? value : null
 }
+
+const countEntries = (body: Buffer) =>
+  body.length > 0 ? (JSON.parse(body.toString()) as { keys: unknown[] }).keys.length : 0

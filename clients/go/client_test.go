@@ -26,6 +26,8 @@ type service struct {
 	// requests and measures are by account.
 	requests, measures map[string]int64
 	keys               map[string]bool
+	// cuts is the number of the next answers that break the connection.
+	cuts int
 }
 
 // serve starts a service. exhausted is the answer to those who follow quotas.
@@ -77,6 +79,10 @@ func (s *service) flush(w http.ResponseWriter, r *http.Request) {
 				s.measures[name] += n
 			}
 		}
+	}
+	if s.cuts > 0 {
+		s.cuts--
+		panic(http.ErrAbortHandler)
 	}
 	fmt.Fprintf(w, `{"updated":%d}`, len(posted.Keys))
 }
@@ -284,6 +290,29 @@ func TestIsExhaustedFollowsTheQuotas(t *testing.T) {
 	until(t, func() bool { return client.IsExhausted("bob") && !client.IsExhausted("alice") })
 	if open(t, s).IsExhausted("bob") {
 		t.Error("a client that does not follow quotas knows one")
+	}
+}
+
+func TestAnAttemptIsOneRequest(t *testing.T) {
+	s := serve(t)
+	client := open(t, s)
+	record := func() {
+		client.Record(ID(7), Counts{Requests: 1})
+		if err := client.Seal(); err != nil {
+			t.Fatal(err)
+		}
+		_ = client.Drained(context.Background())
+	}
+	// The second flush has the connection of the first, which breaks after the service has the flush.
+	record()
+	s.mutex.Lock()
+	s.cuts = 1
+	s.mutex.Unlock()
+	record()
+	expectMetric(t, client, `attempts_total{outcome="accepted"} 2`)
+	expectMetric(t, client, `attempts_total{outcome="unknown"} 1`)
+	if s.requestsOf("7") != 2 {
+		t.Errorf("%v", s.requests)
 	}
 }
 

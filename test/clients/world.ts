@@ -74,9 +74,9 @@ export class World {
     return answer !== null
   }
 
-  /** Lists the files of a folder of the spool. */
+  /** Lists the files of a folder of the spool; none if the client was killed before it made that. */
   files(folder: 'sealed' | 'attempted' | 'rejected'): Promise<string[]> {
-    return readdir(join(this.spool, folder))
+    return readdir(join(this.spool, folder)).catch(() => [])
   }
 
   /**

@@ -98,9 +98,14 @@ export class Spool {
     return this.#exclusively(() => this.#move(waiting, 'sealed'))
   }
 
-  /** Replaces a flush by its parts. None of them is sent before the whole is gone. */
+  /**
+   * Replaces a flush that is certainly not in the log by its parts. None of them is sent before the
+   * whole is gone.
+   */
   split(whole: Waiting, parts: readonly { name: FlushName; flush: Flush }[]): Promise<void> {
     return this.#exclusively(async () => {
+      // If the rest is interrupted, the whole can still be split.
+      await this.#move(whole, 'sealed')
       this.#hasContained = true
       for (const { name, flush } of parts) await this.#write(name, flush)
       await this.#remove([whole])
