@@ -62,8 +62,8 @@ type sequence struct {
 }
 
 // Open starts a client, which first sends what an earlier one left in the spool. It fails if an
-// option can't work or the directory can't be written, and with ErrSpoolInUse if another client uses
-// it.
+// option can't work or the directory can't be written, and with ErrSpoolInUse if another client
+// uses it.
 func Open(options Options) (*Client, error) {
 	options, err := options.withDefaults()
 	if err != nil {
@@ -98,8 +98,8 @@ func Open(options Options) (*Client, error) {
 	return c, nil
 }
 
-// Record counts for an API key. It adds to numbers in memory, and drops input that the service would
-// refuse.
+// Record counts for an API key. It adds to numbers in memory, and drops input that the service
+// would refuse.
 func (c *Client) Record(key APIKey, counts Counts) {
 	if !key.isValid() || !counts.areValid() {
 		c.counters.dropped.Add(1)
@@ -159,8 +159,8 @@ func (c *Client) Seal() error {
 	return c.seal(false)
 }
 
-// Drained waits until the service has every flush that was sealed before. It returns the error of the
-// context if that ends first, or ErrClosed.
+// Drained waits until the service has every flush that was sealed before. It returns the error of
+// the context if that ends first, or ErrClosed.
 func (c *Client) Drained(ctx context.Context) error {
 	return c.sender.drained(ctx)
 }

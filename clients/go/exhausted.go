@@ -108,8 +108,8 @@ func (f *exhaustedFeed) follow(ctx context.Context, onListed func()) error {
 	return lines.Err()
 }
 
-// apply applies a server-sent event to a set; true if it says that the list is complete. From then on
-// the set is the one that has reads.
+// apply applies a server-sent event to a set; true if it says that the list is complete. From then
+// on the set is the one that has reads.
 func (f *exhaustedFeed) apply(hashes map[string]struct{}, event, data string) (bool, error) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()

@@ -176,7 +176,8 @@ func (f *flush) withoutCountedAt() (string, bool) {
 	return text, err == nil
 }
 
-// split divides a flush into halves, the last of which carries the sequence; nil if it has one entry.
+// split divides a flush into halves, the last of which carries the sequence; nil if it has one
+// entry.
 func split(name flushName, whole *flush) ([]namedFlush, error) {
 	parsed, err := whole.parseBody()
 	if err != nil || len(parsed.Keys) < 2 {

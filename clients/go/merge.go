@@ -25,7 +25,8 @@ func findRuns(flushes []*waiting, sameQuarter bool) [][]*waiting {
 		return len(w.name.parts) > 0
 	})
 	slices.SortFunc(sorted, func(a, b *waiting) int {
-		return cmp.Or(strings.Compare(a.name.epoch, b.name.epoch), cmp.Compare(a.name.first, b.name.first))
+		byEpoch := strings.Compare(a.name.epoch, b.name.epoch)
+		return cmp.Or(byEpoch, cmp.Compare(a.name.first, b.name.first))
 	})
 	var runs [][]*waiting
 	for from := 0; from < len(sorted); {

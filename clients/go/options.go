@@ -117,8 +117,8 @@ func isNotInstance(r rune) bool {
 		r != '.' && r != '_' && r != '-'
 }
 
-// harmless returns a function that calls another one, if there is one. A panic in it must not end the
-// proxy.
+// harmless returns a function that calls another one, if there is one. A panic in it must not end
+// the proxy.
 func harmless[Argument any](callback func(Argument)) func(Argument) {
 	return func(argument Argument) {
 		defer func() { _ = recover() }()

@@ -92,8 +92,8 @@ type Backoff struct {
 // maxRetryAfter is the longest time that an answer may ask to wait.
 const maxRetryAfter = time.Hour
 
-// delay returns the time to wait after a number of failures in a row, counted from 0. random is from
-// 0 to 1.
+// delay returns the time to wait after a number of failures in a row, counted from 0. random is
+// from 0 to 1.
 func (b Backoff) delay(failures int, random float64, retryAfter time.Duration) time.Duration {
 	longest := min(float64(b.Longest), math.Ldexp(float64(b.First), min(failures, 30)))
 	return max(time.Duration(random*longest), min(retryAfter, maxRetryAfter))

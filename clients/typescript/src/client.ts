@@ -179,7 +179,8 @@ export class TallybookClient {
     this.#seals = this.#seals.then(async () => {
       let isSealed = true
       for (const kind of KINDS) isSealed = (await this.#sealKind(kind, isLast)) && isSealed
-      this.#isSealDue = false
+      // A disk that has refused many counts is not asked again with every call.
+      this.#isSealDue = !isSealed
       const { spoolLimits, instance, onError } = this.#settings
       const merging = this.#spool.mergeIfAbove(spoolLimits, instance)
       this.#counters.merged += await merging.catch((error) => {

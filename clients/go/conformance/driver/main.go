@@ -1,6 +1,7 @@
 //go:build unix
 
-// Driver runs a client for the conformance tests: see clients/conformance/README.md for the protocol.
+// Driver runs a client for the conformance tests: see clients/conformance/README.md for the
+// protocol.
 package main
 
 import (

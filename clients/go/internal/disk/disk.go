@@ -10,8 +10,8 @@ import (
 )
 
 // Intercept is called before every change of the disk, if it is set before the first one. For a
-// write, tear writes the first half of the text; for other changes it is nil. The conformance driver
-// kills itself here.
+// write, tear writes the first half of the text; for other changes it is nil. The conformance
+// driver kills itself here.
 var Intercept func(tear func())
 
 func change(tear func()) {
