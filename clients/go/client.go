@@ -99,7 +99,7 @@ func Open(options Options) (*Client, error) {
 }
 
 // Record counts for an API key. It adds to numbers in memory, and drops input that the service
-// would refuse.
+// would refuse. The maps of counts may be used again afterwards.
 func (c *Client) Record(key APIKey, counts Counts) {
 	if !key.isValid() || !counts.areValid() {
 		c.counters.dropped.Add(1)

@@ -35,7 +35,7 @@ type Options struct {
 	// FollowExhausted is true to follow the exhausted quotas for IsExhausted.
 	FollowExhausted bool
 
-	// The following functions are called in goroutines of the client, which waits for them.
+	// The client waits for the following functions. They must not call Seal, Drained or Close.
 
 	// OnError is called after a failure that the client deals with by itself: an attempt, or the disk.
 	OnError func(error)

@@ -81,15 +81,19 @@ test('what the service would refuse is dropped, and the rest of the flush counts
   expect(row).toMatchObject({ total_requests: 2 ** 53 - 999, measures: { input_tokens: 12 } })
 })
 
-test('a spool belongs to one process at a time', async () => {
+test('a spool belongs to one client at a time', async () => {
   const client = await open('lock')
-  // A lock with this very process id is stale, so the lock names another process that lives.
   const lock = Bun.file(join(folder, 'lock', 'lock'))
   const held = await lock.json()
-  await Bun.write(lock, JSON.stringify({ ...held, pid: process.ppid }))
-  await expect(open('lock')).rejects.toThrow('Another process uses the spool')
+  // A client of this process, and one of another process that lives.
+  for (const pid of [process.pid, process.ppid]) {
+    await Bun.write(lock, JSON.stringify({ ...held, pid }))
+    await expect(open('lock')).rejects.toThrow('Another client uses the spool')
+  }
   await Bun.write(lock, JSON.stringify(held))
   await client.close()
+  // The lock of a process with the same id, in a container that was started again.
+  await Bun.write(lock, JSON.stringify(held))
   await (await open('lock')).close()
 })
 

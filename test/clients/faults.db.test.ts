@@ -157,6 +157,29 @@ test('an outage merges what was never attempted, also after a kill', () =>
     expect(numbers.sort((a, b) => a - b)).toEqual([...Array(10).keys()])
   }))
 
+test('a client merges and sends what one in another language has left', async () => {
+  const languages = oneOfEach(drivers)
+  for (const [i, driver] of languages.entries()) {
+    const world = await World.open(service, driver)
+    try {
+      world.faults.always = 'status 503 after commit'
+      const client = world.start()
+      for (let step = 0; step < 5; step++) await world.record(client)
+      await client.kill()
+      const limits = { spool_limits: { flushes: 2, bytes: 1_000_000 } }
+      const next = world.start(limits, languages[(i + 1) % languages.length]!)
+      await world.record(next)
+      expect((await world.files('sealed')).some((file) => /_\d+-\d+\.json$/.test(file))).toBe(true)
+      world.faults.always = 'none'
+      await next.send('drained')
+      await next.kill()
+      expect(await world.differences()).toEqual([])
+    } finally {
+      await world.close()
+    }
+  }
+})
+
 test('a body that the service refuses goes to rejected, and what follows is sent', () =>
   withEach(some, async (world) => {
     const client = world.start()

@@ -47,8 +47,8 @@ export class World {
   }
 
   /** Starts a client on the spool. It seals only when it is told to. */
-  start(options: Partial<DriverOptions> = {}): ClientProcess {
-    return new ClientProcess(this.driver.command, {
+  start(options: Partial<DriverOptions> = {}, driver = this.driver): ClientProcess {
+    return new ClientProcess(driver.command, {
       url: this.faults.url,
       token: TOKENS.dp,
       spool: this.spool,

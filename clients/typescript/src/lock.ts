@@ -9,15 +9,20 @@ type Holder = { pid: number; host: string; epoch: string }
 const TOUCH_INTERVAL_MS = 5_000
 const STALE_MS = 60_000
 
-/** The exclusive use of a spool directory by one process. */
+/** The epochs of the locks of this process. */
+const ownEpochs = new Set<string>()
+
+/** The exclusive use of a spool directory by one client. */
 export class Lock {
   readonly #path: string
   readonly #text: string
+  readonly #epoch: string
   readonly #timer: NodeJS.Timeout
 
-  private constructor(path: string, text: string) {
+  private constructor(path: string, text: string, epoch: string) {
     this.#path = path
     this.#text = text
+    this.#epoch = epoch
     this.#timer = setInterval(() => {
       const now = new Date()
       fs.utimes(path, now, now).catch(() => {})
@@ -31,21 +36,26 @@ export class Lock {
     const own = join(directory, `lock.${epoch}.tmp`)
     const text = JSON.stringify({ pid: process.pid, host: hostname(), epoch } satisfies Holder)
     await fs.writeFile(own, text, { mode: 0o600 })
+    ownEpochs.add(epoch)
     try {
       if (!(await linked(own, path))) {
         await removeStale(path, `${path}.${epoch}.stale.tmp`)
-        if (!(await linked(own, path))) throw new Error(`Another process uses the spool ${path}.`)
+        if (!(await linked(own, path))) throw new Error(`Another client uses the spool ${path}.`)
       }
+      return new Lock(path, text, epoch)
+    } catch (error) {
+      ownEpochs.delete(epoch)
+      throw error
     } finally {
       await fs.rm(own, { force: true })
     }
-    return new Lock(path, text)
   }
 
   async release(): Promise<void> {
     clearInterval(this.#timer)
     const text = await fs.readFile(this.#path, 'utf8').catch(() => null)
     if (text === this.#text) await fs.rm(this.#path, { force: true })
+    ownEpochs.delete(this.#epoch)
   }
 }
 
@@ -65,7 +75,7 @@ async function removeStale(path: string, aside: string): Promise<void> {
   const text = await fs.readFile(path, 'utf8').catch(() => null)
   if (text === null) return
   const { mtimeMs } = await fs.stat(path)
-  if (!isStale(text, mtimeMs)) throw new Error(`Another process uses the spool: ${path} ${text}.`)
+  if (!isStale(text, mtimeMs)) throw new Error(`Another client uses the spool: ${path} ${text}.`)
   // Two processes may find the same stale lock. A rename moves whatever is there by then, so the
   // lock that the other one has created in between is put back.
   await fs.rename(path, aside).catch(() => {})
@@ -76,8 +86,9 @@ async function removeStale(path: string, aside: string): Promise<void> {
 
 function isStale(text: string, touchedMs: number): boolean {
   if (Date.now() - touchedMs > STALE_MS) return true
-  const { pid, host } = JSON.parse(text) as Holder
-  return host === hostname() && (pid === process.pid || !isRunning(pid))
+  const { pid, host, epoch } = JSON.parse(text) as Holder
+  if (host !== hostname()) return false
+  return pid === process.pid ? !ownEpochs.has(epoch) : !isRunning(pid)
 }
 
 function isRunning(pid: number): boolean {
