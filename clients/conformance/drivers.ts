@@ -20,7 +20,7 @@ export const GO_MINOR = 22
 /** Returns the drivers that this machine can run. `remove` deletes what was built for them. */
 export async function findDrivers(): Promise<{ drivers: Driver[]; remove(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'tallybook-drivers-'))
-  const found = [...(await findTypescript(folder)), ...(await findGo())]
+  const found = [...(await findTypescript(folder)), ...(await findGo(folder))]
   return {
     drivers: found.filter(({ language }) => !IS_COMPLETE || ['all', language].includes(CHOSEN!)),
     remove: () => rm(folder, { recursive: true, force: true }),
@@ -58,15 +58,13 @@ async function findTypescript(folder: string): Promise<Driver[]> {
   return drivers
 }
 
-async function findGo(): Promise<Driver[]> {
+async function findGo(folder: string): Promise<Driver[]> {
   const reason = await whyNoGo(GO_MINOR)
   if (reason !== null) {
     console.log(`skipped: ${reason}`)
     return []
   }
-  const program = await buildGoProgram(
-    join(CLIENTS, 'go/conformance/driver'),
-    'tallybook-go-driver',
-  )
+  const source = join(CLIENTS, 'go/conformance/driver')
+  const program = await buildGoProgram(source, 'tallybook-go-driver', folder)
   return [{ language: 'go', name: 'go', command: [program] }]
 }

@@ -11,8 +11,8 @@ import { tryLock } from '../../src/platform/postgres/embedded/lock.ts'
  */
 export const GO_FLAGS = '-gcflags=all=-l -N'
 
-/** What several test processes share. */
-const folder = process.env.TALLYBOOK_TEST_FOLDER ?? tmpdir()
+/** What the test processes of a run share. */
+const shared = process.env.TALLYBOOK_TEST_FOLDER
 
 type Ran = { isSuccess: boolean; output: string }
 
@@ -26,7 +26,7 @@ export async function runGo(
     cwd,
     env: {
       // For Go's cache, if there is no home.
-      HOME: folder,
+      HOME: shared ?? tmpdir(),
       ...process.env,
       CGO_ENABLED: '0',
       GOTOOLCHAIN: 'local',
@@ -51,17 +51,22 @@ export async function runGo(
 export async function whyNoGo(minor: number): Promise<string | null> {
   const reason = `there is no Go 1.${minor} or newer on this machine`
   if (Bun.which('go') === null) return reason
-  const { output } = await runGo(['env', 'GOVERSION'], folder)
+  const { output } = await runGo(['env', 'GOVERSION'], tmpdir())
   const found = Number(/^go1\.(\d+)/.exec(output)?.[1] ?? 0)
   return found < minor ? reason : null
 }
 
 /**
  * Builds a program and returns its path. The first call in a run compiles it; calls in other
- * processes wait for that, and find that it is up to date. Throws if it doesn't compile.
+ * processes wait for that, and find that it is up to date. Outside a run it is built in `folder`.
+ * Throws if it doesn't compile.
  */
-export async function buildGoProgram(source: string, name: string): Promise<string> {
-  const program = join(folder, name)
+export async function buildGoProgram(
+  source: string,
+  name: string,
+  folder: string,
+): Promise<string> {
+  const program = join(shared ?? folder, name)
   let lock = tryLock(`${program}.lock`)
   for (; lock === null; lock = tryLock(`${program}.lock`)) await Bun.sleep(50)
   try {
