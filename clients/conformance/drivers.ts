@@ -21,8 +21,12 @@ export const GO_MINOR = 22
 export async function findDrivers(): Promise<{ drivers: Driver[]; remove(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'tallybook-drivers-'))
   const found = [...(await findTypescript(folder)), ...(await findGo(folder))]
+  const drivers = found.filter(
+    ({ language }) => !IS_COMPLETE || ['all', language].includes(CHOSEN!),
+  )
+  if (drivers.length === 0) throw new Error(`This machine has no driver for ${CHOSEN}.`)
   return {
-    drivers: found.filter(({ language }) => !IS_COMPLETE || ['all', language].includes(CHOSEN!)),
+    drivers,
     remove: () => rm(folder, { recursive: true, force: true }),
   }
 }
