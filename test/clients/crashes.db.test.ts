@@ -76,6 +76,7 @@ async function crashEverywhere(scenario: Scenario, fewest: number): Promise<void
           killAt,
           differences: [],
         })
+        expect(await world.missing()).toEqual([])
       } finally {
         await world.close()
       }

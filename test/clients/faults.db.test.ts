@@ -70,6 +70,7 @@ test('each fault of the network or the service loses and doubles nothing', () =>
     expect(await client.send('close')).toMatchObject({ flushes: 0, unsealed: 0, rejected: 0 })
     await client.exited()
     expect(await world.differences()).toEqual([])
+    expect(await world.missing()).toEqual([])
     // Every fault was met, and the sequence is complete.
     expect(world.faults.arrived.map(({ fault }) => fault)).toEqual(expect.arrayContaining(FAULTS))
     const sequences = new Set(world.faults.arrived.map(({ sequence }) => sequence!.split('/')[1]))
@@ -99,6 +100,7 @@ test('a client that is killed while an attempt is in progress sends it again', (
       await next.kill()
     }
     expect(await world.differences()).toEqual([])
+    expect(await world.missing()).toEqual([])
   }))
 
 test('a flush above the limit is split until its parts fit', () =>
@@ -108,6 +110,7 @@ test('a flush above the limit is split until its parts fit', () =>
     await client.send('close')
     await client.exited()
     expect(await world.differences()).toEqual([])
+    expect(await world.missing()).toEqual([])
     const keys = world.faults.arrived.filter(({ status }) => status === 200)
     expect(keys.length).toBeGreaterThan(3)
     expect(keys.slice(0, -1).every(({ key }) => /\/0(\.[12])+$/.test(key!))).toBe(true)
@@ -129,6 +132,7 @@ test('a flush that may be in the log is not split', () =>
     expect(await world.files('rejected')).toHaveLength(2)
     await client.kill()
     expect(await world.differences()).toEqual([])
+    expect(await world.missing()).toEqual([])
   }))
 
 test('an outage merges what was never attempted, also after a kill', () =>
@@ -147,6 +151,7 @@ test('an outage merges what was never attempted, also after a kill', () =>
     await next.send('drained')
     await next.kill()
     expect(await world.differences()).toEqual([])
+    expect(await world.missing()).toEqual([])
     const arrived = world.faults.arrived.filter(({ status }) => status === 200)
     const ranges = [...new Set(arrived.map(({ sequence }) => sequence!.split('/')[1]!))]
     expect(ranges.some((range) => /^\d+-\d+$/.test(range))).toBe(true)
@@ -195,6 +200,8 @@ test('a body that the service refuses goes to rejected, and what follows is sent
     const [flush, reason] = (await world.files('rejected')).sort()
     expect(reason).toBe(flush!.replace('.json', '.reason.json'))
     expect(await world.differences()).toEqual([])
+    // It was given up, and is missing.
+    expect(await world.missing()).toEqual([[0, 0]])
   }))
 
 test('a flush whose counted_at is refused counts without it, also after a kill', () =>
@@ -222,4 +229,5 @@ test('a flush whose counted_at is refused counts without it, also after a kill',
     await third.kill()
     expect(await world.files('rejected')).toEqual([])
     expect(await world.differences()).toEqual([])
+    expect(await world.missing()).toEqual([])
   }))

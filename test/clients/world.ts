@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { ClientProcess, type DriverOptions } from '../../clients/conformance/client-process.ts'
 import type { Driver } from '../../clients/conformance/drivers.ts'
 import { FaultServer } from '../../clients/conformance/fault-server.ts'
+import type { SourceItem } from '../../src/sources/read.ts'
 import { type TestService, TOKENS } from '../support/service.ts'
 
 /** What a step of a scenario records: the API key, and how many requests. */
@@ -102,6 +103,16 @@ export class World {
       if (isThere || (isAbsent && !isSealed)) return []
       return [`key ${key}: recorded ${requests}, log ${JSON.stringify(row)}, total ${total}`]
     })
+  }
+
+  /** Returns what the service misses of the sequences that have arrived. */
+  async missing(): Promise<number[][]> {
+    const epochs = this.faults.arrived.map(({ sequence }) => sequence?.split('/')[0])
+    const { items } = await this.service.read<{ items: SourceItem[] }>('/admin/sources')
+    return items
+      .flatMap((source) => source.epochs)
+      .filter(({ epoch }) => epochs.includes(epoch))
+      .flatMap(({ missing }) => missing)
   }
 
   async #readTotals(): Promise<Map<number, number>> {
