@@ -7,7 +7,13 @@ import { readConfig } from '../service/config.ts'
 export type Client<Roles extends Role> = {
   url: string
   /** Returns the JSON answer. Throws UserError with the service's answer if it refuses. */
-  send<Answer>(role: Roles, method: string, path: string, body?: unknown): Promise<Answer>
+  send<Answer>(
+    role: Roles,
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<Answer>
 }
 
 /**
@@ -28,10 +34,10 @@ export async function connectToService<Roles extends Role>(
   )
   return {
     url: base,
-    send: async (role, method, path, body) => {
+    send: async (role, method, path, body, headers = {}) => {
       const request = {
         method,
-        headers: { authorization: `Bearer ${tokens.get(role)}` },
+        headers: { authorization: `Bearer ${tokens.get(role)}`, ...headers },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       }
       const response = await fetch(base + path, request).catch((error: Error) => {

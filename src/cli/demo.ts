@@ -50,9 +50,15 @@ export async function demo(args: string[]): Promise<void> {
 type Page = { items: unknown[] }
 const SUMMARY = '/admin/apikey-stats/summary'
 
-/** Sends one proxy's flushes of the 24 hours until `now`, one after another. */
+/** Sends one proxy's flushes of the 24 hours until `now`, one after another, and numbers them. */
 async function flushADay(send: Client<'dp'>['send'], now: number, proxy: number): Promise<void> {
   const chance = random(proxy + 1)
+  let sent = 0
+  const post = (path: string, body: object) => {
+    const isLast = sent === 2 * FLUSHES - 1
+    const sequence = `proxy-${proxy + 1}/${sent++}${isLast ? ';last' : ''}`
+    return send('dp', 'POST', path, body, { 'tallybook-sequence': sequence })
+  }
   for (let left = FLUSHES - 1; left >= 0; left--) {
     const ageS = left * FLUSH_INTERVAL_S
     const counted_at = now - ageS
@@ -62,11 +68,11 @@ async function flushADay(send: Client<'dp'>['send'], now: number, proxy: number)
       load,
       isOutage: ageS < OUTAGE_S.from && ageS >= OUTAGE_S.to,
     }
-    await send('dp', 'POST', '/internal/apikey-stats/flush', {
+    await post('/internal/apikey-stats/flush', {
       counted_at,
       keys: countApiKeys(interval, chance),
     })
-    await send('dp', 'POST', '/internal/stats/flush', {
+    await post('/internal/stats/flush', {
       counted_at,
       keys: countKeys(interval, counted_at, chance),
     })

@@ -73,6 +73,8 @@ test('the demo fills an empty service, and refuses any other', async () => {
   if (isFull) {
     expect(await demo.exited).toBe(0)
     expect(await readTotal(url)).toBeGreaterThan(100_000)
+    const status = await request(`${url}/admin/status`, 'admin')
+    expect(await status.json()).toMatchObject({ sources: { silent: 0, missing_flushes: 0 } })
   } else {
     // All its flushes are alike, so the first few are enough in everyday runs.
     await until(async () => (await readTotal(url)) > 5_000)
