@@ -1,19 +1,23 @@
 import type { AppendedBatch } from '../log/append.ts'
 import { identityOf } from '../log/read.ts'
-import { type SourceFlush, toSourceFlush } from './source-flush.ts'
+import { changeOf, joinChanges, type SourceChange } from './change.ts'
 
 /** Flushes of a shard that wait to be folded; if there are more, they are read from the log. */
-const MAX_WAITING = 10_000
+const MAX_WAITING = 50_000
 
-/** Flushes at consecutive positions, and the identity of the last one. */
-export type AppendedFlushes = { first: number; flushes: SourceFlush[]; last: string }
+/** What the flushes of one commit add to sources, the last of which is at a position. */
+export type AppendedChanges = { position: number; recordedAt: string; changes: SourceChange[] }
 
-/** The flushes of one commit, and the identity of the event before them. */
-type Batch = AppendedFlushes & { previous: string | null }
+type Waiting = AppendedChanges & {
+  first: number
+  /** The identities of the last event, and of the one before the first. */
+  last: string
+  previous: string | null
+}
 
-/** The flushes of one shard that this process has appended and not folded. */
+/** What this process has appended to one shard and not folded. */
 export class Appended {
-  #waiting: Batch[] = []
+  #waiting: Waiting[] = []
   #length = 0
 
   /** Flushes that wait. */
@@ -22,12 +26,12 @@ export class Appended {
   }
 
   add(batch: AppendedBatch): void {
-    const { firstPosition, recordedAt, events, sources, payloadSha256s, previous } = batch
+    const { firstPosition: first, recordedAt, events, sources, payloadSha256s, previous } = batch
     // If nobody folds here, another instance does.
     if (this.#length + events.length > MAX_WAITING) this.#keep([])
     this.#waiting.push({
-      first: firstPosition,
-      flushes: events.map((event, i) => toSourceFlush(event, sources[i]!, recordedAt)),
+      ...{ first, position: first + events.length - 1, recordedAt },
+      changes: joinChanges(events.map((event, i) => changeOf(event, sources[i]!, recordedAt))),
       last: identityOf({ recordedAt, payloadSha256: payloadSha256s.at(-1)! }),
       previous,
     })
@@ -35,32 +39,38 @@ export class Appended {
   }
 
   /**
-   * Removes and returns the flushes that follow position `after` without a gap; null if there are
-   * none. Forgets those before. If the log has the last of them, it has all of them: each batch
-   * follows the one before it in the same history of the log.
+   * Removes and returns the commits that follow position `after` without a gap, and the identity of
+   * the last event; null if there are none. Forgets those before. If the log has that event, it has
+   * all of them: each commit follows the one before it in the same history of the log.
    */
-  take(after: number): AppendedFlushes | null {
-    const flushes: SourceFlush[] = []
-    let last: string | null = null
-    const later: Batch[] = []
-    for (const batch of this.#waiting.sort((a, b) => a.first - b.first)) {
-      const folded = after + 1 + flushes.length - batch.first
-      if (folded < 0) later.push(batch)
-      if (folded < 0 || folded >= batch.flushes.length) continue
-      if (last !== null && batch.previous !== last) {
-        // The log has lost one of them.
+  take(after: number): { commits: AppendedChanges[]; last: string } | null {
+    const commits: Waiting[] = []
+    const later: Waiting[] = []
+    let end = after
+    for (const commit of this.#waiting.sort((a, b) => a.first - b.first)) {
+      if (commit.position <= end) continue
+      if (commit.first > end + 1) {
+        later.push(commit)
+        continue
+      }
+      const before = commits.at(-1)
+      const isPartlyFolded = commit.first <= end
+      const isOther = before !== undefined && commit.previous !== before.last
+      if (isPartlyFolded || isOther) {
+        // Another instance has folded a part of it, or the log has lost one of them.
         this.#keep([])
         return null
       }
-      flushes.push(...batch.flushes.slice(folded))
-      last = batch.last
+      commits.push(commit)
+      end = commit.position
     }
     this.#keep(later)
-    return last === null ? null : { first: after + 1, flushes, last }
+    const newest = commits.at(-1)
+    return newest === undefined ? null : { commits, last: newest.last }
   }
 
-  #keep(batches: Batch[]): void {
-    this.#waiting = batches
-    this.#length = batches.reduce((sum, { flushes }) => sum + flushes.length, 0)
+  #keep(waiting: Waiting[]): void {
+    this.#waiting = waiting
+    this.#length = waiting.reduce((sum, { first, position }) => sum + position - first + 1, 0)
   }
 }

@@ -5,13 +5,13 @@ import { recordedAt } from '../log/read.ts'
 import { payloadText } from '../log/visit.ts'
 import { isOfNewerCode } from '../platform/postgres/newer.ts'
 import type { Transaction } from '../platform/postgres/pool.ts'
-import { type SourceFlush, toSourceFlush } from './source-flush.ts'
+import { changeOf, type SourceChange, type SourceFlush, toChange } from './change.ts'
 
-/** An event of the log: what is folded of it, or null if it is no flush that counts. */
-export type PageEvent = { position: number; recordedAt: string; flush: SourceFlush | null }
+/** What an event of the log, or all of a commit up to a position, adds to sources. */
+export type Part = { position: number; recordedAt: string; changes: SourceChange[] }
 
-/** Consecutive events of a shard; `isFull` if they do not reach its head. */
-export type Page = { events: PageEvent[]; isFull: boolean }
+/** Consecutive parts of a shard; `isFull` if they do not reach its head. */
+export type Page = { parts: Part[]; isFull: boolean }
 
 /** Events that are read at once: decoding them takes some 10 ms of this thread. */
 export const PAGE_EVENTS = 500
@@ -48,31 +48,32 @@ export async function readPage(
     ) e
     where e.bytes - pg_column_size(e.payload) < ${PAGE_BYTES}
     order by e.position`
-  const events: PageEvent[] = []
+  const parts: Part[] = []
   for (const row of rows) {
     const position = Number(row.position)
     let isUnknown = false
     const isLarge = row.payload === null && FLUSHES.includes(row.type)
-    const flush = isLarge
+    const change = isLarge
       ? await readLarge(transaction, shard, row)
-      : toFlush(row, (reason) => {
+      : readChange(row, (reason) => {
           isUnknown = reason instanceof UnknownEvent
         })
-    if (isUnknown && (await isOfNewerCode(transaction))) return { events, isFull: false }
-    events.push({ position, recordedAt: row.recorded_at, flush })
+    if (isUnknown && (await isOfNewerCode(transaction))) return { parts, isFull: false }
+    const changes = change === null ? [] : [change]
+    parts.push({ position, recordedAt: row.recorded_at, changes })
   }
-  return { events, isFull: (events.at(-1)?.position ?? head) < head }
+  return { parts, isFull: (parts.at(-1)?.position ?? head) < head }
 }
 
 const FLUSHES: readonly string[] = ['ApiKeyStatsFlushed', 'KeyStatsFlushed']
 
 const isFlush = (transaction: Transaction) => transaction`e.type in ${transaction(FLUSHES)}`
 
-function toFlush(row: Row, onUnreadable: (reason: unknown) => void): SourceFlush | null {
+function readChange(row: Row, onUnreadable: (reason: unknown) => void): SourceChange | null {
   const { type, version, payload, source, recorded_at } = row
   if (payload === null) return null
   const event = tryDecodeEvent({ type, version, payload }, onUnreadable)
-  return event === null ? null : toSourceFlush(event as AttributedFlush, source, recorded_at)
+  return event === null ? null : changeOf(event as AttributedFlush, source, recorded_at)
 }
 
 /** Lets the database add up a flush that would take this thread long to decode. */
@@ -80,7 +81,7 @@ async function readLarge(
   transaction: Transaction,
   shard: number,
   { position, type, source, recorded_at }: Row,
-): Promise<SourceFlush> {
+): Promise<SourceChange> {
   const [row] = await transaction<{ requests: string; seconds: string; sequence: string | null }[]>`
     select
       coalesce(sum(f.requests), 0) as requests,
@@ -92,9 +93,9 @@ async function readLarge(
       ) as sequence
     from flush_entries f
     where f.shard = ${shard} and f.position = ${position}`
-  return {
+  return toChange({
     ...{ source, recordedAt: recorded_at, type: type as SourceFlush['type'] },
     ...{ requests: toExact(row!.requests), seconds: toExact(row!.seconds) },
     sequence: row!.sequence,
-  }
+  })
 }

@@ -6,8 +6,8 @@ import { SingleFlight } from '../platform/async/single-flight.ts'
 import { isUnavailable } from '../platform/postgres/errors.ts'
 import { type Sql, type Transaction, transact } from '../platform/postgres/pool.ts'
 import { Appended } from './appended.ts'
-import { foldFlushes } from './fold.ts'
-import { type Page, type PageEvent, readPage } from './log-page.ts'
+import { joinChanges } from './change.ts'
+import { type Page, type Part, readPage } from './log-page.ts'
 import { writeChanges } from './write.ts'
 
 /** Raised with every change to the fold: then everything is folded again. */
@@ -17,7 +17,7 @@ export const FOLD_VERSION = 1
 const POLL_INTERVAL_MS = 1_000
 
 /** Flushes of a shard that are folded at once. */
-const MANY = 2_000
+const MANY = 20_000
 
 export type SourcesOptions = { sql: Sql; shards: number; logger: Logger }
 
@@ -98,19 +98,18 @@ export class Sources {
     // missing until the others are read, in more ranges than are kept.
     const through = [...pages.values()]
       .filter(({ isFull }) => isFull)
-      .map(({ events }) => events.at(-1)!.recordedAt)
+      .map(({ parts }) => parts.at(-1)!.recordedAt)
       .reduce<string | null>((first, at) => (first === null || at < first ? at : first), null)
-    const isDue = ({ recordedAt }: PageEvent) => through === null || recordedAt <= through
-    const folded: PageEvent[] = []
+    const isDue = ({ recordedAt }: Part) => through === null || recordedAt <= through
+    const folded: Part[] = []
     const moved: { shard: number; position: number }[] = []
-    for (const [shard, { events }] of pages) {
-      const due = events.filter(isDue)
+    for (const [shard, { parts }] of pages) {
+      const due = parts.filter(isDue)
       folded.push(...due)
       if (due.length > 0) moved.push({ shard, position: due.at(-1)!.position })
     }
     folded.sort((a, b) => (a.recordedAt < b.recordedAt ? -1 : a.recordedAt > b.recordedAt ? 1 : 0))
-    const flushes = folded.flatMap(({ flush }) => (flush === null ? [] : [flush]))
-    await writeChanges(transaction, foldFlushes(flushes))
+    await writeChanges(transaction, joinChanges(folded.flatMap(({ changes }) => changes)))
     if (moved.length > 0) await writePositions(transaction, moved)
     return through !== null
   }
@@ -124,15 +123,12 @@ export class Sources {
   ): Promise<Page> {
     const taken = this.#appended[shard]!.take(after)
     if (taken === null) return readPage(transaction, shard, after, head)
-    const { first, flushes, last } = taken
-    const end = first + flushes.length - 1
+    const { commits, last } = taken
+    const end = commits.at(-1)!.position
     if ((await readIdentity(transaction, shard, end)) !== last) {
       return readPage(transaction, shard, after, head)
     }
-    const events = flushes.map((flush, i) => ({
-      ...{ position: first + i, recordedAt: flush.recordedAt, flush },
-    }))
-    return { events, isFull: end < head }
+    return { parts: commits, isFull: end < head }
   }
 }
 

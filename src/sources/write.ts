@@ -1,7 +1,7 @@
 import type { Transaction } from '../platform/postgres/pool.ts'
 import { toMicroseconds } from '../platform/postgres/timestamp.ts'
+import { type Counts, MAX_RECENT, type SourceChange } from './change.ts'
 import { Epochs, type KnownEpoch } from './epochs.ts'
-import { type Counts, MAX_RECENT, type SourceChange } from './fold.ts'
 
 /** Adds changes to the tables. The caller holds the lock of the fold. */
 export async function writeChanges(

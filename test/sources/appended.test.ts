@@ -16,7 +16,7 @@ function batch(firstPosition: number, length: number): AppendedBatch {
     events: all((i) => ({
       type: 'KeyStatsFlushed' as const,
       data: {
-        ...{ hashes: ['k'], requests: [firstPosition + i], tokens: [1], last_accessed_at: [0] },
+        ...{ hashes: ['k'], requests: [i], tokens: [1], last_accessed_at: [0] },
         quota_tracked: [false],
       },
     })),
@@ -31,30 +31,36 @@ function appended(...batches: [first: number, length: number][]): Appended {
 
 const take = (from: Appended, after: number) => {
   const taken = from.take(after)
-  // Each flush has as many requests as its position.
-  return taken && [taken.flushes.map(({ requests }) => requests), taken.last]
+  const flushes = taken?.commits.map(({ changes }) => changes.map(({ keys }) => keys.flushes))
+  return taken && [flushes!.flat(), taken.commits.at(-1)!.position, taken.last]
 }
 
-test('consecutive batches are taken together, in whatever order they came', () => {
+test('consecutive commits are taken together, in whatever order they came', () => {
   const made = appended([2, 3], [0, 2])
-  expect(take(made, -1)).toEqual([[0, 1, 2, 3, 4], `${AT} hash 4`])
+  expect(take(made, -1)).toEqual([[2, 3], 4, `${AT} hash 4`])
   expect(take(made, -1)).toBe(null)
 })
 
 test('what is after a gap waits until the gap is folded', () => {
   const made = appended([0, 2], [4, 2])
-  expect(take(made, -1)).toEqual([[0, 1], `${AT} hash 1`])
+  expect(take(made, -1)).toEqual([[2], 1, `${AT} hash 1`])
   expect(take(made, 1)).toBe(null)
-  expect(take(made, 3)).toEqual([[4, 5], `${AT} hash 5`])
+  expect(take(made, 3)).toEqual([[2], 5, `${AT} hash 5`])
 })
 
-test('what is folded is forgotten, and the rest of its batch is not', () => {
-  const made = appended([0, 2], [2, 3])
-  expect(take(made, 2)).toEqual([[3, 4], `${AT} hash 4`])
+test('what is folded is forgotten', () => {
+  const made = appended([0, 2], [2, 3], [5, 1])
+  expect(take(made, 4)).toEqual([[1], 5, `${AT} hash 5`])
+  expect(made.length).toBe(0)
+})
+
+test('a commit of which a part is folded has to be read', () => {
+  const made = appended([0, 2], [2, 3], [5, 1])
   expect(take(made, 2)).toBe(null)
+  expect(made.length).toBe(0)
 })
 
-test('batches of two histories of the log are not joined', () => {
+test('commits of two histories of the log are not joined', () => {
   // The log has lost positions 1 and 2, and others are there now.
   const made = appended([0, 3], [1, 1], [2, 3])
   expect(take(made, -1)).toBe(null)
@@ -66,8 +72,8 @@ test('batches of two histories of the log are not joined', () => {
 
 test('too many are forgotten', () => {
   const made = appended(
-    ...Array.from({ length: 11 }, (_, i) => [i * 1_000, 1_000] as [number, number]),
+    ...Array.from({ length: 51 }, (_, i) => [i * 1_000, 1_000] as [number, number]),
   )
   expect(made.take(-1)).toBe(null)
-  expect(made.take(9_999)?.flushes).toHaveLength(1_000)
+  expect(take(made, 49_999)).toEqual([[1_000], 50_999, `${AT} hash 50999`])
 })
