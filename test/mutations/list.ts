@@ -3,6 +3,7 @@ import { LOG_MUTATIONS } from './list-log.ts'
 import { PROOF_MUTATIONS } from './list-proofs.ts'
 import { QUOTA_MUTATIONS } from './list-quotas.ts'
 import { READ_MUTATIONS } from './list-reads.ts'
+import { SOURCE_MUTATIONS } from './list-sources.ts'
 import { USAGE_MUTATIONS } from './list-usage.ts'
 import type { Mutation } from './mutation.ts'
 
@@ -17,4 +18,5 @@ export const MUTATIONS: readonly Mutation[] = [
   ...BOOKS_MUTATIONS,
   ...QUOTA_MUTATIONS,
   ...USAGE_MUTATIONS,
+  ...SOURCE_MUTATIONS,
 ]
