@@ -11,8 +11,12 @@ const SHORT_MS = 20_000
 /** Milliseconds that a batch may take: none of its results are visible before its end. */
 const MAX_BATCH_MS = 40_000
 
-/** The number of batches to aim for: more than cores, because most tests spend time waiting. */
-const BATCHES = navigator.hardwareConcurrency + 1
+/**
+ * A batch takes at most one part of so many of what is left, so that the last ones are short and all
+ * workers end at about the same time. But it may take MIN_BATCH_MS.
+ */
+const PARTS = 3 * navigator.hardwareConcurrency
+const MIN_BATCH_MS = 5_000
 
 /**
  * Puts files with the same number of shards together into few batches, the longest first. A process
@@ -36,15 +40,19 @@ export function makeBatches(
 
 /** Fills batches in the order of paths: files of one folder test the same code. */
 function share(singles: readonly Batch[]): Batch[] {
-  const allMs = singles.reduce((sum, { ms }) => sum + ms, 0)
-  const maxMs = Math.min(allMs / BATCHES, MAX_BATCH_MS)
+  let leftMs = singles.reduce((sum, { ms }) => sum + ms, 0)
+  let maxMs = 0
   const batches: Batch[] = []
   for (const single of singles.toSorted(byShardsAndPath)) {
     const last = batches.at(-1)
     if (last?.shards === single.shards && last.ms + single.ms <= maxMs) {
       last.files.push(...single.files)
       last.ms += single.ms
-    } else batches.push({ ...single, files: [...single.files] })
+    } else {
+      maxMs = Math.min(Math.max(leftMs / PARTS, MIN_BATCH_MS), MAX_BATCH_MS)
+      batches.push({ ...single, files: [...single.files] })
+    }
+    leftMs -= single.ms
   }
   return batches
 }
