@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buildGoProgram, whyNoGo } from '../../test/support/go.ts'
+import { findPython, PYTHON_CLIENT } from './python.ts'
 
 /** A way to run the client of a language. */
 export type Driver = { language: string; name: string; command: readonly string[] }
@@ -20,7 +21,11 @@ export const GO_MINOR = 22
 /** Returns the drivers that this machine can run. `remove` deletes what was built for them. */
 export async function findDrivers(): Promise<{ drivers: Driver[]; remove(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'tallybook-drivers-'))
-  const found = [...(await findTypescript(folder)), ...(await findGo(folder))]
+  const found = [
+    ...(await findTypescript(folder)),
+    ...(await findGo(folder)),
+    ...(await findPythonDrivers()),
+  ]
   const drivers = found.filter(
     ({ language }) => !IS_COMPLETE || ['all', language].includes(CHOSEN!),
   )
@@ -71,4 +76,14 @@ async function findGo(folder: string): Promise<Driver[]> {
   const source = join(CLIENTS, 'go/conformance/driver')
   const program = await buildGoProgram(source, 'tallybook-go-driver', folder)
   return [{ language: 'go', name: 'go', command: [program] }]
+}
+
+async function findPythonDrivers(): Promise<Driver[]> {
+  const python = await findPython()
+  if (typeof python === 'string') {
+    console.log(`skipped: the Python client (${python})`)
+    return []
+  }
+  const command = [...python, join(PYTHON_CLIENT, 'conformance/driver.py')]
+  return [{ language: 'python', name: 'python', command }]
 }
