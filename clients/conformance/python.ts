@@ -13,6 +13,11 @@ const CACHE = join(import.meta.dir, '../../node_modules/.cache/tallybook-python'
 const PACKAGES = ['httpx>=0.24,<1', 'build', 'hatchling>=1.26']
 const IMPORTS = 'import httpx, build, hatchling'
 
+const VERSION = `import sys
+assert sys.version_info >= (3, 10)
+print(sys.executable)
+print('%d.%d' % sys.version_info[:2])`
+
 const INSTALL_MS = 120_000
 
 /** Runs a program; returns what it prints, or null if it fails. */
@@ -29,9 +34,9 @@ async function run(command: string[], timeout?: number): Promise<string | null> 
  */
 export async function findPython(): Promise<string[] | string> {
   if (Bun.which('python3') === null) return 'there is no Python on this machine'
-  const version = 'import sys; assert sys.version_info >= (3, 10); print(sys.executable)'
-  const python = await run(['python3', '-c', version])
-  if (python === null) return 'the Python of this machine is older than 3.10'
+  const found = await run(['python3', '-c', VERSION])
+  if (found === null) return 'the Python of this machine is older than 3.10'
+  const [python, version] = found.split('\n') as [string, string]
   const withPath = (path: string[]) => [
     // Compiled files go to the cache, because to compile takes longer than most tests.
     ...['env', '-u', 'PYTHONDONTWRITEBYTECODE', `PYTHONPYCACHEPREFIX=${join(CACHE, 'compiled')}`],
@@ -40,7 +45,7 @@ export async function findPython(): Promise<string[] | string> {
   const source = join(PYTHON_CLIENT, 'src')
   const own = withPath([source])
   if ((await run([...own, '-c', IMPORTS])) !== null) return own
-  const packages = join(CACHE, 'packages')
+  const packages = join(CACHE, version)
   if (!existsSync(packages)) await install(python, packages)
   const installed = withPath([source, packages])
   if ((await run([...installed, '-c', IMPORTS])) !== null) return installed

@@ -119,13 +119,12 @@ def _add_to(
         if tokens > MAX_COUNT:
             return False
     if measures:
-        sums = entry.get("measures")
-        sums = {} if sums is None else dict(sums)
+        sums = entry.get("measures", {})
         for name, value in measures.items():
-            value += sums.get(name, 0)
-            if value > MAX_COUNT:
+            if value + sums.get(name, 0) > MAX_COUNT:
                 return False
-            sums[name] = value
+        for name, value in measures.items():
+            sums[name] = value + sums.get(name, 0)
         entry["measures"] = sums
     entry["requests"] = requests
     if success_requests is not None:

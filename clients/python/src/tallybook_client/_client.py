@@ -24,7 +24,7 @@ from ._options import (
 from ._outcome import Backoff
 from ._recorder import FORKED, Recorder
 from ._spool import Limits, Reason
-from ._validate import MAX_TIME, are_dimensions, are_measures, is_account, is_count, is_key
+from ._validate import MAX_COUNT, MAX_TIME, are_dimensions, are_measures, is_account, is_key
 from ._worker import Left, Worker
 
 
@@ -117,9 +117,9 @@ class TallybookClient:
         try:
             if (
                 is_key(key)
-                and is_count(requests)
-                and is_count(success_requests)
-                and success_requests <= requests
+                and type(requests) is int
+                and type(success_requests) is int
+                and 0 <= success_requests <= requests <= MAX_COUNT
                 and (dimensions is None or are_dimensions(dimensions))
                 and (measures is None or are_measures(measures))
             ):
@@ -149,11 +149,13 @@ class TallybookClient:
         try:
             if (
                 is_account(token_hash)
-                and is_count(requests)
-                and is_count(tokens)
+                and type(requests) is int
+                and type(tokens) is int
+                and 0 <= requests <= MAX_COUNT
+                and 0 <= tokens <= MAX_COUNT
                 and (
                     last_accessed_at is None
-                    or (is_count(last_accessed_at) and last_accessed_at <= MAX_TIME)
+                    or (type(last_accessed_at) is int and 0 <= last_accessed_at <= MAX_TIME)
                 )
                 and (dimensions is None or are_dimensions(dimensions))
                 and (measures is None or are_measures(measures))

@@ -23,10 +23,6 @@ _WHITE_SPACE = (
 )
 
 
-def is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value <= MAX_COUNT
-
-
 def _is_name(value: str) -> bool:
     return (
         value != ""

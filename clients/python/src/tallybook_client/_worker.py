@@ -147,10 +147,13 @@ class Worker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._shadow:
-            await self._shadow.stop()
-        await self._http.aclose()
-        self.spool.close()
+        try:
+            if self._shadow:
+                await self._shadow.stop()
+            await self._http.aclose()
+            self.spool.close()
+        except Exception as error:
+            self._settings.on_error(error)
         return Left(self.spool.size, self._recorder.size, self._counters.rejected)
 
     def _begin_to_close(self, deadline: float) -> None:
