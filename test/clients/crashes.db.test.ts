@@ -9,8 +9,8 @@ import { putKeys, World } from './world.ts'
 /** The steps of a sample. */
 const SAMPLE = 17
 
-/** A complete run starts some 500 processes. */
-const TIMEOUT_MS = IS_COMPLETE ? 900_000 : 120_000
+/** A complete run starts some 250 processes for each driver. */
+const TIMEOUT_MS = IS_COMPLETE ? 3_600_000 : 120_000
 
 // Building is outside of hooks, whose time is limited.
 const { drivers: all, remove } = await findDrivers()
