@@ -17,6 +17,8 @@ class Service:
         self._sequences: dict[str, str] = {}
         self.hang = threading.Event()
         """While set, requests hang."""
+        self.drop = threading.Event()
+        """While set, connections end without an answer."""
         self.events: list[str] = []
         """Server-sent events of the list of exhausted quotas."""
         self._end = threading.Event()
@@ -29,6 +31,8 @@ class Service:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 if service.hang.is_set():
                     service._end.wait()
+                if service.hang.is_set() or service.drop.is_set():
+                    self.close_connection = True
                     return
                 key = self.headers["idempotency-key"]
                 service.flushes[key] = json.loads(body)
