@@ -11,7 +11,7 @@ const CACHE = join(import.meta.dir, '../../node_modules/.cache/tallybook-python'
 
 /** What runs and builds the client: the programs of `pip install`. */
 const PACKAGES = ['httpx>=0.24,<1', 'build', 'hatchling>=1.26']
-const IMPORTS = 'import httpx, build, hatchling'
+const IMPORTS = 'httpx, build, hatchling'
 
 const VERSION = `import sys
 assert sys.version_info >= (3, 10)
@@ -29,8 +29,8 @@ async function run(command: string[], timeout?: number): Promise<string | null> 
 }
 
 /**
- * Returns the beginning of a command that runs Python with the client and what it imports. If
- * there is none, returns the reason as a text.
+ * Returns the beginning of a command that runs Python with the client, with httpx, and if possible
+ * with what builds its package. If there is none, returns the reason as a text.
  */
 export async function findPython(): Promise<string[] | string> {
   if (Bun.which('python3') === null) return 'there is no Python on this machine'
@@ -44,12 +44,15 @@ export async function findPython(): Promise<string[] | string> {
   ]
   const source = join(PYTHON_CLIENT, 'src')
   const own = withPath([source])
-  if ((await run([...own, '-c', IMPORTS])) !== null) return own
+  const canImport = async (command: string[], names: string) =>
+    (await run([...command, '-c', `import ${names}`])) !== null
+  if (await canImport(own, IMPORTS)) return own
   const packages = join(CACHE, version)
   if (!existsSync(packages)) await install(python, packages)
   const installed = withPath([source, packages])
-  if ((await run([...installed, '-c', IMPORTS])) !== null) return installed
-  return 'Python has no httpx, build and hatchling, and pip can’t install them'
+  if (await canImport(installed, IMPORTS)) return installed
+  if (await canImport(own, 'httpx')) return own
+  return 'Python has no httpx, and pip can’t install it'
 }
 
 /** Installs the packages into a folder that appears complete, or not at all. */
