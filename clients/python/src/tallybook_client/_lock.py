@@ -30,7 +30,7 @@ class Lock:
 
     @classmethod
     def take(cls, directory: str, epoch: str) -> Lock:
-        """Takes the lock, also from a process that has died. Raises if another process has it."""
+        """Takes the lock, also from a process that has died. Raises if another client has it."""
         path = os.path.join(directory, "lock")
         own = os.path.join(directory, f"lock.{epoch}.tmp")
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "epoch": epoch}
@@ -40,7 +40,7 @@ class Lock:
             if not _linked(own, path):
                 _remove_stale(path, f"{path}.{epoch}.stale.tmp")
                 if not _linked(own, path):
-                    raise SpoolInUseError(f"Another process uses the spool {directory}.")
+                    raise SpoolInUseError(f"Another client uses the spool {directory}.")
         finally:
             files.remove(own)
         _held.add(epoch)
@@ -76,7 +76,7 @@ def _remove_stale(path: str, aside: str) -> None:
     except FileNotFoundError:
         return
     if not _is_stale(text, touched):
-        raise SpoolInUseError(f"Another process uses the spool: {path} {text}.")
+        raise SpoolInUseError(f"Another client uses the spool: {path} {text}.")
     # Two processes may find the same stale lock. A rename moves whatever is there by then, so the
     # lock that the other one has created in between is put back.
     with contextlib.suppress(OSError):

@@ -15,12 +15,15 @@ State = Literal["open", "closed", "forked"]
 
 
 class Recorder:
-    """Safe for threads. Its lock is held for the time of an addition, never for that of a file."""
+    """Safe for threads. Its lock is held for the time of an addition, never for that of a file.
+
+    The same thread may take it again, because a signal or a finalizer may record in an addition.
+    """
 
     def __init__(self, counters: Counters, seal_at: int) -> None:
         self._counters = counters
         self._seal_at = seal_at
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._state: State = "open"
         self._is_seal_due = False
         self._is_fork_reported = False
@@ -86,7 +89,7 @@ class Recorder:
     def fork(self) -> None:
         """Called in the child of a fork, in which no thread seals: the counts are the parent's."""
         # Another thread may have held the lock at the time of the fork.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._state = "forked"
 
     def _report_fork(self) -> None:
