@@ -10,7 +10,7 @@ import { putKeys, World } from './world.ts'
 const SAMPLE = 17
 
 /** A complete run starts some 250 processes for each driver. */
-const TIMEOUT_MS = IS_COMPLETE ? 3_600_000 : 120_000
+const TIMEOUT_MS = IS_COMPLETE ? 1_800_000 : 120_000
 
 // Building is outside of hooks, whose time is limited.
 const { drivers: all, remove } = await findDrivers()
