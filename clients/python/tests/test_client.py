@@ -177,6 +177,23 @@ class ClientTest(Case):
         self.assertEqual(self.service.sum(lambda entry: entry["requests"]), 3)
         self.assertEqual([text.split("/")[1] for text in self.service.sequences], ["0", "1;last"])
 
+    def test_a_disk_that_refuses_is_not_asked_with_every_call(self) -> None:
+        client = self.open(seal_at=2)
+        (self.folder / "spool/sealed").rename(self.folder / "away")
+        for key in range(1, 50):
+            client.record(key, requests=1)
+        self.until(lambda: self.metric(client, "seal_failures_total") == 1)
+        for key in range(50, 100):
+            client.record(key, requests=1)
+        # What waits for the thread of the client is done before this.
+        client.drained(timeout=0)
+        self.assertEqual(self.metric(client, "seal_failures_total"), 1)
+        (self.folder / "away").rename(self.folder / "spool/sealed")
+        self.assertTrue(client.seal())
+        client.record(1, requests=1)
+        client.record(2, requests=1)
+        self.until(lambda: self.metric(client, "sealed_total") == 2)
+
     def test_a_spool_belongs_to_one_client_at_a_time(self) -> None:
         client = self.open()
         with self.assertRaises(SpoolInUseError):

@@ -36,14 +36,17 @@ class Lock:
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "epoch": epoch}
         text = json.dumps(holder, separators=(",", ":"))
         files.write(own, text)
+        _held.add(epoch)
         try:
             if not _linked(own, path):
                 _remove_stale(path, f"{path}.{epoch}.stale.tmp")
                 if not _linked(own, path):
                     raise SpoolInUseError(f"Another client uses the spool {directory}.")
+        except BaseException:
+            _held.discard(epoch)
+            raise
         finally:
             files.remove(own)
-        _held.add(epoch)
         return cls(path, text, epoch)
 
     def touch(self) -> None:
@@ -52,9 +55,9 @@ class Lock:
             os.utime(self._path)
 
     def release(self) -> None:
-        _held.discard(self._epoch)
         if _read(self._path) == self._text:
             files.remove(self._path)
+        _held.discard(self._epoch)
 
 
 def _linked(source: str, target: str) -> bool:

@@ -74,12 +74,17 @@ class Recorder:
 
     def take(self, kind: Kind) -> list[Entry]:
         with self._lock:
-            self._is_seal_due = False
             return self._accumulators[kind].take()
 
     def restore(self, kind: Kind, entries: Sequence[Entry]) -> None:
+        """Takes back what the disk has refused."""
         with self._lock:
             self._counters.dropped += self._accumulators[kind].restore(entries)
+
+    def end_seal(self, is_complete: bool) -> None:
+        """A disk that has refused counts is asked again after the interval, not with every call."""
+        with self._lock:
+            self._is_seal_due = not is_complete
 
     def close(self) -> None:
         """What is recorded from now on is dropped."""

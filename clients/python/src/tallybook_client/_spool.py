@@ -113,7 +113,12 @@ class Spool:
         self._move(waiting, "sealed")
 
     def split(self, whole: Waiting, parts: Iterable[tuple[FlushName, Flush]]) -> None:
-        """Replaces a flush by its parts. None of them is sent before the whole is gone."""
+        """Replaces a flush that is certainly not in the log by its parts.
+
+        None of them is sent before the whole is gone.
+        """
+        # If the rest is interrupted, the whole can still be split.
+        self._move(whole, "sealed")
         self._has_contained = True
         for name, flush in parts:
             self._write(name, flush)

@@ -174,13 +174,14 @@ class Worker:
 
     def _seal(self, is_last: bool) -> bool:
         """Never raises."""
-        is_sealed = [self._seal_kind(kind, is_last) for kind in KINDS]
+        is_complete = all([self._seal_kind(kind, is_last) for kind in KINDS])
+        self._recorder.end_seal(is_complete)
         try:
             limits, instance = self._settings.spool_limits, self._settings.instance
             self._counters.merged += self.spool.merge_if_above(limits, instance)
         except Exception as error:
             self._settings.on_error(error)
-        return all(is_sealed)
+        return is_complete
 
     def _seal_kind(self, kind: Kind, is_last: bool) -> bool:
         """Seals one kind. If the disk refuses the flush, its counts are part of the next one."""
