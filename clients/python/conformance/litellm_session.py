@@ -326,6 +326,8 @@ def report(session: Session) -> None:
 
 def main() -> None:
     folder = Path(tempfile.mkdtemp())
+    # The database of the service runs as another user if this is root.
+    folder.chmod(0o755)
     session = Session(folder)
     try:
         run(session)
