@@ -7,11 +7,14 @@ import { findPython, PYTHON_CLIENT } from './python.ts'
 /** A way to run the client of a language. */
 export type Driver = { language: string; name: string; command: readonly string[] }
 
-/** `all`, or a language, to try everything with all drivers or with those of the language. */
+/**
+ * `all`, or a language, to try everything with all drivers or with those of the language; `each` to
+ * try samples with one driver of each language.
+ */
 const { TALLYBOOK_TEST_CLIENTS: CHOSEN } = process.env
 
 /** False if samples are enough. */
-export const IS_COMPLETE = CHOSEN !== undefined
+export const IS_COMPLETE = CHOSEN !== undefined && CHOSEN !== 'each'
 
 const CLIENTS = join(import.meta.dir, '..')
 
@@ -34,6 +37,12 @@ export async function findDrivers(): Promise<{ drivers: Driver[]; remove(): Prom
     drivers,
     remove: () => rm(folder, { recursive: true, force: true }),
   }
+}
+
+/** Returns the drivers for scenarios that cost much: the first one, unless others were chosen. */
+export function forScenarios(drivers: readonly Driver[]): readonly Driver[] {
+  if (IS_COMPLETE) return drivers
+  return CHOSEN === 'each' ? oneOfEach(drivers) : drivers.slice(0, 1)
 }
 
 /** Returns the first driver of each language. */

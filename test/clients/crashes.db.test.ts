@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { findDrivers, IS_COMPLETE, oneOfEach } from '../../clients/conformance/drivers.ts'
+import { findDrivers, forScenarios, IS_COMPLETE } from '../../clients/conformance/drivers.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { putKeys, World } from './world.ts'
 
@@ -14,7 +14,7 @@ const TIMEOUT_MS = IS_COMPLETE ? 1_800_000 : 120_000
 
 // Building is outside of hooks, whose time is limited.
 const { drivers: all, remove } = await findDrivers()
-const drivers = IS_COMPLETE ? all : oneOfEach(all)
+const drivers = forScenarios(all)
 
 let service: TestService
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import {
   type Driver,
   findDrivers,
-  IS_COMPLETE,
+  forScenarios,
   oneOfEach,
 } from '../../clients/conformance/drivers.ts'
 import type { Fault } from '../../clients/conformance/fault-server.ts'
@@ -12,7 +12,7 @@ import { startTestService, type TestService } from '../support/service.ts'
 import { putKeys, World } from './world.ts'
 
 // Whatever happens between a client and the service: what is sealed counts exactly once. Faults are
-// tried with every driver of this machine. The rest is with one of each language, because a process
+// tried with every driver of this machine. The rest is with the first one, because a process
 // costs much, unless TALLYBOOK_TEST_CLIENTS is set.
 
 const FAULTS: Fault[] = [
@@ -30,7 +30,7 @@ const FAULTS: Fault[] = [
 
 // Building is outside of hooks, whose time is limited.
 const { drivers, remove } = await findDrivers()
-const some = IS_COMPLETE ? drivers : oneOfEach(drivers)
+const some = forScenarios(drivers)
 
 let service: TestService
 
