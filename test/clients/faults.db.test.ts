@@ -143,6 +143,7 @@ test('an outage merges what was never attempted, also after a kill', () =>
     const client = world.start(limits)
     for (let i = 0; i < 10; i++) await world.record(client)
     expect((await world.files('sealed')).length).toBeLessThan(6)
+    await world.faults.until(() => true)
     await client.kill()
     // Nothing but the flush of the attempts has reached the fault server.
     expect(new Set(world.faults.arrived.map(({ sequence }) => sequence)).size).toBe(1)

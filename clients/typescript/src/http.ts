@@ -14,6 +14,17 @@ const MAX_ANSWER_BYTES = 65_536
 
 export const urlOf = (target: Target, path: string) => `${target.url.replace(/\/+$/, '')}${path}`
 
+type Deno = { createHttpClient(options: { poolMaxIdlePerHost: number }): unknown }
+
+/**
+ * Makes Deno open a connection for each request. On one that it has used before, it sends a request
+ * again by itself, also after the first may have arrived: the client must know of every attempt.
+ */
+const ownConnection = (() => {
+  const { Deno: deno } = globalThis as { Deno?: Deno }
+  return deno === undefined ? {} : { client: deno.createHttpClient({ poolMaxIdlePerHost: 0 }) }
+})()
+
 /** Posts a flush. Throws if there is no complete answer. */
 export async function post(
   target: Target,
@@ -32,6 +43,7 @@ export async function post(
     },
     body,
     signal,
+    ...ownConnection,
   })
   return {
     status: response.status,
