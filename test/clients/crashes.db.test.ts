@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { findDrivers, forScenarios, IS_COMPLETE } from '../../clients/conformance/drivers.ts'
 import { startTestService, type TestService } from '../support/service.ts'
+import { printTallies } from './tally.ts'
 import { putKeys, World } from './world.ts'
 
 // A client that is killed before any change of its disk: what is sealed counts exactly once.
@@ -24,6 +25,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
+  printTallies()
   await remove()
   await service.end()
 })

@@ -9,6 +9,7 @@ import {
 } from '../../clients/conformance/drivers.ts'
 import type { Fault } from '../../clients/conformance/fault-server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
+import { printTallies } from './tally.ts'
 import { putKeys, World } from './world.ts'
 
 // Whatever happens between a client and the service: what is sealed counts exactly once. Faults are
@@ -40,6 +41,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
+  printTallies()
   await remove()
   await service.end()
 })

@@ -6,6 +6,7 @@ import type { Driver } from '../../clients/conformance/drivers.ts'
 import { FaultServer } from '../../clients/conformance/fault-server.ts'
 import type { SourceItem } from '../../src/sources/read.ts'
 import { type TestService, TOKENS } from '../support/service.ts'
+import { note } from './tally.ts'
 
 /** What a step of a scenario records: the API key, and how many requests. */
 export type Recorded = { key: number; requests: number; isSealed: boolean }
@@ -95,6 +96,15 @@ export class World {
       group by api_key_id`
     const inLog = new Map(found.map((row) => [row.key, row]))
     const totals = await this.#readTotals()
+    const sumOf = (steps: Recorded[]) => steps.reduce((sum, { requests }) => sum + requests, 0)
+    note(this.driver.name, {
+      faults: this.faults.arrived.filter(({ fault }) => fault !== 'none').length,
+      recorded: sumOf(this.recorded),
+      sealed: sumOf(this.recorded.filter(({ isSealed }) => isSealed)),
+      inLog: found.reduce((sum, row) => sum + row.requests, 0),
+      lost: sumOf(this.recorded.filter(({ key, isSealed }) => isSealed && !inLog.has(key))),
+      doubled: sumOf(this.recorded.filter(({ key }) => (inLog.get(key)?.entries ?? 0) > 1)),
+    })
     return this.recorded.flatMap(({ key, requests, isSealed }) => {
       const row = inLog.get(key)
       const total = totals.get(key)
