@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import process from 'node:process'
 import { TallybookClient } from '../src/index.ts'
 
-// What a call of record costs: `bun clients/typescript/bench/record.ts`. In Node, bytes are exact if
-// no garbage is collected meanwhile: build it with `bun build --target=node`, and run the output
+// What a call of record costs: `bun clients/typescript/bench/record.ts`. In Node, bytes are exact
+// if no garbage is collected meanwhile: build it with `bun build --target=node`, and run the output
 // with `node --min-semi-space-size=256 --max-semi-space-size=256`.
 
 const CALLS = 50_000
