@@ -73,6 +73,22 @@ describe.each(instances)('%s', (_, service) => {
     expect([await readTotal(service), await readUsage(service)]).toEqual([total + 50, total + 50])
   })
 
+  test('counts no lost flush of a source that it has not folded yet', async () => {
+    // Whatever was appended before is folded, and these are lost before they are.
+    for (const instance of [one, other]) await instance.read('/admin/sources')
+    const folded = await saveDatabase(one.database.owner)
+    for (let i = 0; i < 8; i++) await post(100)
+    await folded.restore()
+    // Others are at their positions, of which this instance knows nothing.
+    for (let i = 0; i < 20; i++) await post(1, other)
+    const { api_keys } = await service.read<SourceItem>('/admin/sources/dp')
+    const [row] = await one.database.owner<{ flushes: number; requests: number }[]>`
+      select count(distinct (f.shard, f.position))::integer as flushes,
+        sum(f.requests)::integer as requests
+      from flush_entries f`
+    expect(api_keys).toMatchObject(row!)
+  })
+
   test('misses the lost flushes of a source, and counts none of them', async () => {
     const read = async () => {
       const { flushes, epochs } = await service.read<SourceItem>('/admin/sources/dp')
