@@ -13,8 +13,8 @@ import { printTallies } from './tally.ts'
 import { putKeys, World } from './world.ts'
 
 // Whatever happens between a client and the service: what is sealed counts exactly once. Faults are
-// tried with every driver of this machine. The rest is with the first one, because a process
-// costs much, unless TALLYBOOK_TEST_CLIENTS is set.
+// tried with every driver that was found, the rest with the first one of each language, or by
+// default with the first one, because a process costs much.
 
 const FAULTS: Fault[] = [
   ...(['drop', 'drop after commit', 'cut after commit', 'hang', 'hang after commit'] as const),
