@@ -83,30 +83,22 @@ export function resolveFlush(
   if ('undeclared' in resolved) {
     return { kind: 'undeclared', place: resolved.place, name: resolved.undeclared }
   }
-  return {
-    ...{ type, entries: resolved },
-    ...(countedAt === undefined ? {} : { countedAt }),
-    ...(sequence === undefined ? {} : { sequence }),
-  } as ResolvedFlush
+  const flush = { type, entries: resolved } as ResolvedFlush
+  if (countedAt !== undefined) flush.countedAt = countedAt
+  if (sequence !== undefined) flush.sequence = sequence
+  return flush
 }
 
 /** Returns the event of a flush, attributed with the current catalog. */
 export function attributeFlush(flush: ResolvedFlush, attributor: Attributor): AttributedFlush {
   const { countedAt, sequence } = flush
-  const stated = {
-    ...(countedAt === undefined ? {} : { counted_at: countedAt }),
-    ...(sequence === undefined ? {} : { sequence }),
-  }
-  switch (flush.type) {
-    case 'ApiKeyStatsFlushed': {
-      const data = attributeApiKeyFlush(flush.entries, attributor.groupOf)
-      return { type: flush.type, data: Object.assign(data, stated) }
-    }
-    case 'KeyStatsFlushed': {
-      const data = attributeKeyFlush(flush.entries, attributor.quotaTrackedOf)
-      return { type: flush.type, data: Object.assign(data, stated) }
-    }
-  }
+  const attributed: AttributedFlush =
+    flush.type === 'ApiKeyStatsFlushed'
+      ? { type: flush.type, data: attributeApiKeyFlush(flush.entries, attributor.groupOf) }
+      : { type: flush.type, data: attributeKeyFlush(flush.entries, attributor.quotaTrackedOf) }
+  if (countedAt !== undefined) attributed.data.counted_at = countedAt
+  if (sequence !== undefined) attributed.data.sequence = sequence
+  return attributed
 }
 
 /** Returns when a flush was counted (Unix seconds), or null for an event that does not state it. */

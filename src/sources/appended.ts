@@ -1,6 +1,6 @@
 import type { AppendedBatch } from '../log/append.ts'
 import { identityOf } from '../log/read.ts'
-import { changeOf, joinChanges, type SourceChange } from './change.ts'
+import { changesOf, type SourceChange } from './change.ts'
 
 /** Flushes of a shard that wait to be folded; if there are more, they are read from the log. */
 const MAX_WAITING = 50_000
@@ -31,7 +31,7 @@ export class Appended {
     if (this.#length + events.length > MAX_WAITING) this.#keep([])
     this.#waiting.push({
       ...{ first, position: first + events.length - 1, recordedAt },
-      changes: joinChanges(events.map((event, i) => changeOf(event, sources[i]!, recordedAt))),
+      changes: changesOf(events, sources, recordedAt),
       last: identityOf({ recordedAt, payloadSha256: payloadSha256s.at(-1)! }),
       previous,
     })

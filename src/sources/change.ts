@@ -65,6 +65,44 @@ export function changeOf(
   })
 }
 
+/** Returns what the flushes of a commit add: one change for each source, with few objects. */
+export function changesOf(
+  events: readonly AttributedFlush[],
+  sources: readonly string[],
+  recordedAt: string,
+): SourceChange[] {
+  const changes: SourceChange[] = []
+  let change: SourceChange | undefined
+  for (let i = 0; i < events.length; i++) {
+    const { type, data } = events[i]!
+    const source = sources[i]!
+    if (change?.source !== source) {
+      change = changes.find((other) => other.source === source)
+      if (change === undefined) {
+        change = copy({
+          source,
+          apiKeys: NONE,
+          keys: NONE,
+          recent: [],
+          isEnded: false,
+          sequences: [],
+        })
+        changes.push(change)
+      }
+    }
+    const isApiKeys = type === 'ApiKeyStatsFlushed'
+    const counts = isApiKeys ? change.apiKeys : change.keys
+    counts.flushes++
+    counts.requests = add(counts.requests, sumOf(data.requests))
+    counts.seconds = add(counts.seconds, sumOf(isApiKeys ? data.successes : data.tokens))
+    if (change.recent.length < MAX_RECENT) change.recent.push(recordedAt)
+    const sequence = data.sequence === undefined ? null : parseSequence(data.sequence)
+    change.isEnded = sequence?.isEnd ?? false
+    if (sequence !== null) change.sequences.push({ sequence, at: recordedAt })
+  }
+  return changes
+}
+
 /** Joins changes, in the order in which their flushes were recorded: one for each source. */
 export function joinChanges(changes: readonly SourceChange[]): SourceChange[] {
   const joined = new Map<string, SourceChange>()
