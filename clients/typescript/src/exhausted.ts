@@ -1,6 +1,7 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import { type Target, urlOf } from './http.ts'
 import { type Backoff, delayMs } from './outcome.ts'
+import { sleep } from './sleep.ts'
 
 /** The service sends a comment every 15 s; a connection without any for this long is dead. */
 const SILENCE_MS = 60_000
@@ -41,7 +42,7 @@ export class ExhaustedFeed {
       } catch (error) {
         if (!this.#stopping.signal.aborted) this.#onError(error)
       }
-      await this.#sleep(delayMs(failures++, Math.random(), 0, this.#backoff))
+      await sleep(delayMs(failures++, Math.random(), 0, this.#backoff), this.#stopping.signal)
     }
   }
 
@@ -76,21 +77,6 @@ export class ExhaustedFeed {
       clearTimeout(silence)
       this.#stopping.signal.removeEventListener('abort', abort)
     }
-  }
-
-  async #sleep(ms: number): Promise<void> {
-    const { signal } = this.#stopping
-    if (signal.aborted) return
-    await new Promise<void>((resolve) => {
-      const end = () => {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', end)
-        resolve()
-      }
-      const timer = setTimeout(end, ms)
-      timer.unref()
-      signal.addEventListener('abort', end)
-    })
   }
 }
 

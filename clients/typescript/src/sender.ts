@@ -3,6 +3,7 @@ import { type Flush, split, withoutCountedAt } from './flush.ts'
 import { type Answer, post, type Target } from './http.ts'
 import type { Counters } from './metrics.ts'
 import { type Backoff, classify, delayMs, readError, readRetryAfterMs } from './outcome.ts'
+import { sleep } from './sleep.ts'
 import type { Reason, Spool, Waiting } from './spool.ts'
 
 export type SenderOptions = {
@@ -66,7 +67,10 @@ export class Sender {
       else if (next === 'go on') failures = 0
       else {
         const { backoff } = this.#options
-        await this.#sleep(delayMs(failures++, Math.random(), next.retryAfterMs, backoff))
+        await sleep(
+          delayMs(failures++, Math.random(), next.retryAfterMs, backoff),
+          this.#stopping.signal,
+        )
       }
     }
     for (const resolve of this.#emptied.splice(0)) resolve()
@@ -165,21 +169,5 @@ export class Sender {
       this.#wake = resolve
     })
     this.#wake = () => {}
-  }
-
-  async #sleep(ms: number): Promise<void> {
-    const { signal } = this.#stopping
-    if (signal.aborted) return
-    await new Promise<void>((resolve) => {
-      const end = () => {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', end)
-        resolve()
-      }
-      const timer = setTimeout(end, ms)
-      // A process that has nothing else to do may end: the spool keeps what waits.
-      timer.unref()
-      signal.addEventListener('abort', end)
-    })
   }
 }
