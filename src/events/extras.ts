@@ -4,7 +4,7 @@ import type { Details } from './details.ts'
 import { decodeDetails, encodeDetails } from './details-payload.ts'
 import { parseSequence } from './sequence.ts'
 
-/** What a flush may have besides entries: its time, its sequence, dimensions and measures. */
+/** The time, the sequence, and the dimensions and measures of a flush, if it has them. */
 export type Extras = { counted_at?: number; sequence?: string; details?: Details }
 
 /** Returns the members of a payload for these; JSON leaves undefined ones out. */

@@ -1,21 +1,18 @@
 import type { AppendedBatch } from '../log/append.ts'
 import { identityOf } from '../log/read.ts'
-import { changesOf, type SourceChange } from './change.ts'
+import { changesOf, type Part } from './change.ts'
 
 /** Flushes of a shard that wait to be folded; if there are more, they are read from the log. */
 const MAX_WAITING = 50_000
 
-/** What the flushes of one commit add to sources, the last of which is at a position. */
-export type AppendedChanges = { position: number; recordedAt: string; changes: SourceChange[] }
-
-type Waiting = AppendedChanges & {
+type Waiting = Part & {
   first: number
   /** The identities of the last event, and of the one before the first. */
   last: string
   previous: string | null
 }
 
-/** What this process has appended to one shard and not folded. */
+/** The commits that this process has added to one shard, and that are not folded. */
 export class Appended {
   #waiting: Waiting[] = []
   #length = 0
@@ -43,7 +40,7 @@ export class Appended {
    * the last event; null if there are none. Forgets those before. If the log has that event, it has
    * all of them: each commit follows the one before it in the same history of the log.
    */
-  take(after: number): { commits: AppendedChanges[]; last: string } | null {
+  take(after: number): { commits: Part[]; last: string } | null {
     const commits: Waiting[] = []
     const later: Waiting[] = []
     let end = after

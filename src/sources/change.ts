@@ -11,7 +11,7 @@ export const MAX_RECENT = 21
  */
 export type Counts = { flushes: number; requests: Exact; seconds: Exact }
 
-/** What some flushes add to a source. */
+/** The sums, times and sequences that some flushes add to a source. */
 export type SourceChange = {
   source: string
   apiKeys: Counts
@@ -19,7 +19,7 @@ export type SourceChange = {
   /** The times of the newest flushes, the oldest first: RFC 3339 in UTC, with microseconds. */
   recent: string[]
   isEnded: boolean
-  /** Of the flushes that have one, with the time of each. */
+  /** The sequences of those flushes that have one, with the time of each. */
   sequences: { sequence: Sequence; at: string }[]
 }
 
@@ -33,74 +33,56 @@ export type SourceFlush = {
   sequence: string | null
 }
 
-const NONE: Counts = { flushes: 0, requests: 0, seconds: 0 }
+/** The changes of an event of the log, or of a whole commit, up to a position of its shard. */
+export type Part = { position: number; recordedAt: string; changes: SourceChange[] }
+
+const unchanged = (source: string): SourceChange => ({
+  source,
+  apiKeys: { flushes: 0, requests: 0, seconds: 0 },
+  keys: { flushes: 0, requests: 0, seconds: 0 },
+  ...{ recent: [], isEnded: false, sequences: [] },
+})
 
 /** Returns what one flush adds. */
-export function toChange(flush: SourceFlush): SourceChange {
-  const { type, source, recordedAt: at, requests, seconds } = flush
-  const counts = { flushes: 1, requests, seconds }
-  const isApiKeys = type === 'ApiKeyStatsFlushed'
-  const sequence = flush.sequence === null ? null : parseSequence(flush.sequence)
-  return {
-    source,
-    apiKeys: isApiKeys ? counts : NONE,
-    keys: isApiKeys ? NONE : counts,
-    recent: [at],
-    isEnded: sequence?.isEnd ?? false,
-    sequences: sequence === null ? [] : [{ sequence, at }],
-  }
+export function toChange({ source, recordedAt, ...flush }: SourceFlush): SourceChange {
+  const change = unchanged(source)
+  addFlush(change, flush, recordedAt)
+  return change
 }
 
-/** Returns what the flush of an event adds. */
-export function changeOf(
-  { type, data }: AttributedFlush,
-  source: string,
-  recordedAt: string,
-): SourceChange {
-  return toChange({
-    ...{ type, source, recordedAt },
-    requests: sumOf(data.requests),
-    seconds: sumOf(type === 'ApiKeyStatsFlushed' ? data.successes : data.tokens),
-    sequence: data.sequence ?? null,
-  })
-}
-
-/** Returns what the flushes of a commit add: one change for each source, with few objects. */
+/** Returns what the flushes of a commit add: one change for each source. */
 export function changesOf(
   events: readonly AttributedFlush[],
   sources: readonly string[],
   recordedAt: string,
 ): SourceChange[] {
   const changes: SourceChange[] = []
-  let change: SourceChange | undefined
-  for (let i = 0; i < events.length; i++) {
-    const { type, data } = events[i]!
+  for (const [i, { type, data }] of events.entries()) {
     const source = sources[i]!
-    if (change?.source !== source) {
-      change = changes.find((other) => other.source === source)
-      if (change === undefined) {
-        change = copy({
-          source,
-          apiKeys: NONE,
-          keys: NONE,
-          recent: [],
-          isEnded: false,
-          sequences: [],
-        })
-        changes.push(change)
-      }
+    let change = changes.find((other) => other.source === source)
+    if (change === undefined) {
+      change = unchanged(source)
+      changes.push(change)
     }
-    const isApiKeys = type === 'ApiKeyStatsFlushed'
-    const counts = isApiKeys ? change.apiKeys : change.keys
-    counts.flushes++
-    counts.requests = add(counts.requests, sumOf(data.requests))
-    counts.seconds = add(counts.seconds, sumOf(isApiKeys ? data.successes : data.tokens))
-    if (change.recent.length < MAX_RECENT) change.recent.push(recordedAt)
-    const sequence = data.sequence === undefined ? null : parseSequence(data.sequence)
-    change.isEnded = sequence?.isEnd ?? false
-    if (sequence !== null) change.sequences.push({ sequence, at: recordedAt })
+    const requests = sumOf(data.requests)
+    const seconds = sumOf(type === 'ApiKeyStatsFlushed' ? data.successes : data.tokens)
+    addFlush(change, { type, requests, seconds, sequence: data.sequence ?? null }, recordedAt)
   }
   return changes
+}
+
+function addFlush(
+  change: SourceChange,
+  { type, requests, seconds, sequence: text }: Omit<SourceFlush, 'source' | 'recordedAt'>,
+  at: string,
+): void {
+  const counts = type === 'ApiKeyStatsFlushed' ? change.apiKeys : change.keys
+  addCounts(counts, { flushes: 1, requests, seconds })
+  // The flushes of a commit have the same time.
+  if (change.recent.length < MAX_RECENT) change.recent.push(at)
+  const sequence = text === null ? null : parseSequence(text)
+  change.isEnded = sequence?.isEnd ?? false
+  if (sequence !== null) change.sequences.push({ sequence, at })
 }
 
 /** Joins changes, in the order in which their flushes were recorded: one for each source. */

@@ -5,10 +5,7 @@ import { recordedAt } from '../log/read.ts'
 import { payloadText } from '../log/visit.ts'
 import { isOfNewerCode } from '../platform/postgres/newer.ts'
 import type { Transaction } from '../platform/postgres/pool.ts'
-import { changeOf, type SourceChange, type SourceFlush, toChange } from './change.ts'
-
-/** What an event of the log, or all of a commit up to a position, adds to sources. */
-export type Part = { position: number; recordedAt: string; changes: SourceChange[] }
+import { changesOf, type Part, type SourceChange, type SourceFlush, toChange } from './change.ts'
 
 /** Consecutive parts of a shard; `isFull` if they do not reach its head. */
 export type Page = { parts: Part[]; isFull: boolean }
@@ -73,7 +70,8 @@ function readChange(row: Row, onUnreadable: (reason: unknown) => void): SourceCh
   const { type, version, payload, source, recorded_at } = row
   if (payload === null) return null
   const event = tryDecodeEvent({ type, version, payload }, onUnreadable)
-  return event === null ? null : changeOf(event as AttributedFlush, source, recorded_at)
+  if (event === null) return null
+  return changesOf([event as AttributedFlush], [source], recorded_at)[0]!
 }
 
 /** Lets the database add up a flush that would take this thread long to decode. */

@@ -6,8 +6,8 @@ import { SingleFlight } from '../platform/async/single-flight.ts'
 import { isUnavailable } from '../platform/postgres/errors.ts'
 import { type Sql, type Transaction, transact } from '../platform/postgres/pool.ts'
 import { Appended } from './appended.ts'
-import { joinChanges } from './change.ts'
-import { type Page, type Part, readPage } from './log-page.ts'
+import { joinChanges, type Part } from './change.ts'
+import { type Page, readPage } from './log-page.ts'
 import { writeChanges } from './write.ts'
 
 /** Raised with every change to the fold: then everything is folded again. */

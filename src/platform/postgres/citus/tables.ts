@@ -31,7 +31,7 @@ export const LOCAL_TABLES = [
   ...['migrations', 'tokens', 'sessions', 'verifications'],
   // These have a row per shard that must be available while the shard's node is down.
   ...['instances', 'tree_heads'],
-  // What is folded over all shards.
+  // The tables of sources are folded over all shards.
   ...['source_folds', 'source_positions', 'sources', 'source_epochs'],
 ] as const
 
