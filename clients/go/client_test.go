@@ -121,6 +121,19 @@ func TestASpoolBelongsToOneClientAtATime(t *testing.T) {
 		t.Fatalf("after the first has closed: %v", err)
 	}
 	closeWithin(next, 0)
+	// A lock that a power failure has torn: its age decides.
+	for _, torn := range []string{"", "null", `{"pid":`} {
+		_ = os.WriteFile(lock, []byte(torn), 0o600)
+		if _, err := Open(again); !errors.Is(err, ErrSpoolInUse) {
+			t.Errorf("a new lock %q: %v", torn, err)
+		}
+		_ = os.Chtimes(lock, time.Unix(0, 0), time.Unix(0, 0))
+		next, err := Open(again)
+		if err != nil {
+			t.Fatalf("an old lock %q: %v", torn, err)
+		}
+		closeWithin(next, 0)
+	}
 }
 
 func TestCountsThatTheDiskRefusesReturnToMemory(t *testing.T) {

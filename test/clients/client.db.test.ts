@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { mkdtemp, rename, rm } from 'node:fs/promises'
+import { mkdtemp, rename, rm, utimes } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { FaultServer } from '../../clients/conformance/fault-server.ts'
@@ -95,6 +95,13 @@ test('a spool belongs to one client at a time', async () => {
   // The lock of a process with the same id, in a container that was started again.
   await Bun.write(lock, JSON.stringify(held))
   await (await open('lock')).close()
+  // A lock that a power failure has torn: its age decides.
+  for (const torn of ['', 'null', '{"pid":']) {
+    await Bun.write(lock, torn)
+    await expect(open('lock')).rejects.toThrow('Another client uses the spool')
+    await utimes(lock.name!, 0, 0)
+    await (await open('lock')).close()
+  }
 })
 
 test('a shadow gets each flush, and its failures never matter', async () => {

@@ -206,11 +206,14 @@ class ClientTest(Case):
         for pid in (2**22 + 1, os.getpid()):
             lock.write_text(json.dumps({**json.loads(held), "pid": pid}))
             self.open().close()
-        lock.write_text(json.dumps({**json.loads(held), "pid": os.getppid()}))
-        with self.assertRaises(SpoolInUseError):
-            self.open()
-        os.utime(lock, (0, 0))
-        self.open().close()
+        living = json.dumps({**json.loads(held), "pid": os.getppid()})
+        # Of a torn lock, too, the age decides.
+        for text in (living, "", "null", '{"pid":'):
+            lock.write_text(text)
+            with self.assertRaises(SpoolInUseError):
+                self.open()
+            os.utime(lock, (0, 0))
+            self.open().close()
 
     def test_options_that_cannot_work_are_refused(self) -> None:
         for options in ({"url": "localhost:3000"}, {"instance": "a/b"}, {"instance": ""}):

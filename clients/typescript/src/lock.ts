@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { setInterval } from 'node:timers'
+import { writeDurably } from './files.ts'
 
 type Holder = { pid: number; host: string; epoch: string }
 
@@ -35,7 +36,7 @@ export class Lock {
     const path = join(directory, 'lock')
     const own = join(directory, `lock.${epoch}.tmp`)
     const text = JSON.stringify({ pid: process.pid, host: hostname(), epoch } satisfies Holder)
-    await fs.writeFile(own, text, { mode: 0o600 })
+    await writeDurably(own, text)
     ownEpochs.add(epoch)
     try {
       if (!(await linked(own, path))) {
@@ -86,9 +87,19 @@ async function removeStale(path: string, aside: string): Promise<void> {
 
 function isStale(text: string, touchedMs: number): boolean {
   if (Date.now() - touchedMs > STALE_MS) return true
-  const { pid, host, epoch } = JSON.parse(text) as Holder
-  if (host !== hostname()) return false
-  return pid === process.pid ? !ownEpochs.has(epoch) : !isRunning(pid)
+  const holder = parseHolder(text)
+  // Of a torn lock, and of one of another host, only the age can be known.
+  if (holder?.host !== hostname()) return false
+  return holder.pid === process.pid ? !ownEpochs.has(holder.epoch) : !isRunning(holder.pid)
+}
+
+/** Reads a lock; null if it was torn by a power failure. */
+function parseHolder(text: string): Holder | null {
+  try {
+    return JSON.parse(text) as Holder | null
+  } catch {
+    return null
+  }
 }
 
 function isRunning(pid: number): boolean {
