@@ -11,12 +11,12 @@ const bun = (script: string, args: string[]) => [
 ]
 
 /** Starts a script that runs a server, and waits until it prints `listens on <url>`. */
-export async function startChild(
-  script: string,
-  args: string[],
-  env: Record<string, string> = {},
-): Promise<Child> {
-  const child = Bun.spawn(bun(script, args), {
+export const startChild = (script: string, args: string[], env: Record<string, string> = {}) =>
+  startServer(bun(script, args), env)
+
+/** The same for any command. */
+export async function startServer(command: string[], env: Record<string, string>): Promise<Child> {
+  const child = Bun.spawn(command, {
     env: { ...process.env, ...env },
     stdout: 'pipe',
     stderr: 'inherit',
@@ -35,7 +35,7 @@ export async function startChild(
       },
     }
   }
-  throw new Error(`${script} ${args.join(' ')} did not start: ${text}`)
+  throw new Error(`${command.join(' ')} did not start: ${text}`)
 }
 
 /** Runs a script to its end and parses its last line as JSON. */

@@ -11,7 +11,7 @@ import { renderNoisy } from './report-noisy.ts'
 import { renderScale, scaleCharts } from './report-scale.ts'
 import { renderTransparency } from './report-transparency.ts'
 import { FOLDER, type Results } from './results.ts'
-import type { Footprint } from './sections/footprint.ts'
+import type { Executable, Footprint } from './sections/footprint.ts'
 import { type IngestRow, PEERS, type Peer } from './sections/ingest.ts'
 import { PAGES, type Page, type ReadRow } from './sections/reads.ts'
 import type { RebuildRow } from './sections/rebuild.ts'
@@ -183,7 +183,7 @@ function renderReads(rows: ReadRow[]): string {
   )
 }
 
-function renderFootprint({ log, service, start }: Footprint): string {
+function renderFootprint({ log, service, start, executable }: Footprint): string {
   return [
     table(
       ['keys per flush', 'bytes in the log per count', 'per flush'],
@@ -206,8 +206,13 @@ function renderFootprint({ log, service, start }: Footprint): string {
     '',
     `\`serve\` with its embedded database: ${number(start.first)} s on the first start, ` +
       `${number(start.second)} s on the next.`,
+    ...(executable ? ['', renderExecutable(executable)] : []),
   ].join('\n')
 }
+
+const renderExecutable = ({ megabytes, archiveMegabytes, start }: Executable) =>
+  `As an executable of ${number(megabytes)} MB, with ${number(archiveMegabytes)} MB of PostgreSQL: ` +
+  `${number(start.first)} s and ${number(start.second)} s.`
 
 function makeCharts({ ingest, rebuild, reads, footprint }: Results): Record<string, Chart> {
   const charts: Record<string, Chart> = {}

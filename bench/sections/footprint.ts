@@ -1,12 +1,14 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connectAsOwner } from '../../src/platform/postgres/pool.ts'
-import { startChild } from '../child.ts'
+import { startChild, startServer } from '../child.ts'
 import { startHistory } from '../history.ts'
 import { median } from '../measure.ts'
 import type { BenchServer } from '../server.ts'
 import { TOKENS } from '../workload.ts'
+
+const ROOT = join(import.meta.dir, '../..')
 
 /** Size of the log including its indexes, by keys per flush. */
 export type LogSize = { keysPerFlush: number; events: number; bytesPerCount: number }
@@ -25,8 +27,14 @@ export type Footprint = {
   log: LogSize[]
   service: ServiceSize[]
   /** Start time (s) of `serve` with its embedded database: a new one, and an existing one. */
-  start: { first: number; second: number }
+  start: StartTimes
+  executable?: Executable
 }
+
+/** The executable: its size and that of the archive of PostgreSQL, and its start times. */
+export type Executable = { megabytes: number; archiveMegabytes: number; start: StartTimes }
+
+type StartTimes = { first: number; second: number }
 
 export type FootprintOptions = {
   /** Keys per flush, and flushes. */
@@ -39,7 +47,10 @@ export async function measureFootprint(
   server: BenchServer,
   { log, apiKeys, rounds }: FootprintOptions,
 ): Promise<Footprint> {
-  const footprint: Footprint = { log: [], service: [], start: await measureStart(rounds) }
+  const serve = [process.execPath, '--no-orphans', join(ROOT, 'src/main.ts')]
+  const start = await measureStart(serve, rounds)
+  const executable = await measureExecutable(rounds)
+  const footprint: Footprint = { log: [], service: [], start, executable }
   for (const [keysPerFlush, events] of log) {
     footprint.log.push(await measureLog(server, keysPerFlush, events))
   }
@@ -121,23 +132,39 @@ async function readResidentMb(pid: number): Promise<number> {
   return Number(await ps.stdout.text()) / 1_024
 }
 
-async function measureStart(rounds: number): Promise<{ first: number; second: number }> {
+async function measureExecutable(rounds: number): Promise<Executable> {
+  const folder = await mkdtemp(join(tmpdir(), 'tallybook-executable-'))
+  try {
+    const build = [process.execPath, join(ROOT, 'deploy/build/main.ts'), '--output', folder]
+    if (!Bun.spawnSync(build).success) throw new Error('The executable could not be built.')
+    const [program, archive] = (await readdir(folder)).sort().map((name) => join(folder, name))
+    return {
+      megabytes: Bun.file(program!).size / 1e6,
+      archiveMegabytes: Bun.file(archive!).size / 1e6,
+      start: await measureStart([program!], rounds),
+    }
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+async function measureStart(serve: string[], rounds: number): Promise<StartTimes> {
   const firsts: number[] = []
   const seconds: number[] = []
   for (let round = 0; round < rounds; round++) {
     const dataDir = await mkdtemp(join(tmpdir(), 'tallybook-start-'))
-    firsts.push(await timeStart(dataDir))
-    seconds.push(await timeStart(dataDir))
+    firsts.push(await timeStart(serve, dataDir))
+    seconds.push(await timeStart(serve, dataDir))
     await rm(dataDir, { recursive: true, force: true })
   }
   return { first: median(firsts), second: median(seconds) }
 }
 
 /** Measures the time (s) from the command to the line with the URL. */
-async function timeStart(dataDir: string): Promise<number> {
+async function timeStart(serve: string[], dataDir: string): Promise<number> {
   const begun = performance.now()
   const env = { TALLYBOOK_DATA_DIR: dataDir, TALLYBOOK_PORT: '0', TALLYBOOK_LOG_LEVEL: 'error' }
-  const child = await startChild('../src/main.ts', ['serve'], env)
+  const child = await startServer(serve, env)
   const seconds = (performance.now() - begun) / 1_000
   await child.stop()
   return seconds

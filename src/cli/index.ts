@@ -1,3 +1,4 @@
+import { version } from '../../package.json'
 import { UserError } from '../platform/user-error.ts'
 
 type Command = {
@@ -74,6 +75,10 @@ export async function runCommand(args: string[]): Promise<void> {
   const [name = 'serve', ...rest] = args
   if (name === 'help' || isHelp(name)) {
     console.log(listCommands())
+    return
+  }
+  if (name === '--version') {
+    console.log(`tallybook ${version}`)
     return
   }
   const command = COMMANDS[name]

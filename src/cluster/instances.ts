@@ -102,7 +102,7 @@ export class Instances {
   /** Joins the cluster. Rejects if the database is unreachable. */
   async join(): Promise<void> {
     const { version } = this.options
-    const migration = await newestMigration()
+    const migration = newestMigration()
     this.#self = { id: this.id, version, migration, startedAt: this.startedAt }
     try {
       await this.#poll()

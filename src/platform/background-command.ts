@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { ServerAddress } from './postgres/pool.ts'
+import { EMBEDDED } from './shipped/embedded.ts'
 
 /** How long (ms) a job may take to exit after SIGTERM before it is killed. */
 const STOP_MS = 5_000
@@ -22,8 +23,8 @@ export type Job = {
  * stderr goes to the log.
  */
 export function startJob(args: string[], { address, logger }: JobOptions): Job {
-  const main = join(import.meta.dir, '../main.ts')
-  const child = Bun.spawn([process.execPath, '--no-orphans', main, ...args], {
+  const program = EMBEDDED === null ? ['--no-orphans', join(import.meta.dir, '../main.ts')] : []
+  const child = Bun.spawn([process.execPath, ...program, ...args], {
     env: { ...process.env, TALLYBOOK_DATABASE_ADDRESS: JSON.stringify(address) },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

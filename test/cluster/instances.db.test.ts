@@ -86,7 +86,7 @@ const readTotal = async (through: TestService = service) =>
 
 /** Inserts an instance that does nothing, with a heartbeat `ahead` seconds from now. */
 async function insertInstance(id: string, { ahead = 0, migration = 0 } = {}): Promise<void> {
-  const known = await newestMigration()
+  const known = newestMigration()
   await service.database.owner`
     insert into instances (id, version, migration, started_at, seen_at)
     values (

@@ -11,7 +11,7 @@ const OLD_FUNCTIONS = join(import.meta.dir, 'old-functions')
 /** Creates a database as an older version left it, with the migrations up to `last` only. */
 export async function createOldDatabase(last: number): Promise<TestDatabase> {
   const database = await createDatabase({ empty: true })
-  const migrations = (await readMigrations()).filter(({ number }) => number <= last)
+  const migrations = readMigrations().filter(({ number }) => number <= last)
   await transact(database.owner, '', async (transaction) => {
     const old = await readdir(OLD_FUNCTIONS)
     const runFolder = async (folder: string) => {

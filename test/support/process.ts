@@ -50,7 +50,7 @@ export const withoutPaths = (text: string, { path }: DataDir) =>
 export type Process = ReturnType<typeof runTallybook>
 
 /** Reads the URL that a service prints when it listens. Throws with its errors if it exits. */
-export async function readUrl(service: Process): Promise<string> {
+export async function readUrl(service: Bun.ReadableSubprocess): Promise<string> {
   const reader = service.stdout.getReader()
   let text = ''
   for (let part = await reader.read(); !part.done; part = await reader.read()) {

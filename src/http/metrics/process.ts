@@ -6,13 +6,13 @@ import { type Metric, Registry } from 'prom-client'
  * for a million objects.
  */
 const MAKERS = [
-  'processCpuTotal',
-  'processStartTime',
-  'osMemoryHeap',
-  'processOpenFileDescriptors',
-  'processMaxFileDescriptors',
-  'eventLoopLag',
-  'gc',
+  require('prom-client/lib/metrics/processCpuTotal.js'),
+  require('prom-client/lib/metrics/processStartTime.js'),
+  require('prom-client/lib/metrics/osMemoryHeap.js'),
+  require('prom-client/lib/metrics/processOpenFileDescriptors.js'),
+  require('prom-client/lib/metrics/processMaxFileDescriptors.js'),
+  require('prom-client/lib/metrics/eventLoopLag.js'),
+  require('prom-client/lib/metrics/gc.js'),
 ]
 
 /** The metrics of these collectors that are reported. The others are empty or redundant in Bun. */
@@ -37,9 +37,6 @@ const LAG_PRECISION_MS = 10
 /** Creates the metrics of this process. */
 export function processMetrics(): Metric[] {
   const all = new Registry()
-  for (const name of MAKERS) {
-    const make = require(`prom-client/lib/metrics/${name}.js`)
-    make(all, { eventLoopMonitoringPrecision: LAG_PRECISION_MS })
-  }
+  for (const make of MAKERS) make(all, { eventLoopMonitoringPrecision: LAG_PRECISION_MS })
   return REPORTED.flatMap((name) => all.getSingleMetric(name) ?? [])
 }

@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
 import { swagger } from '@elysiajs/swagger'
 import { Elysia } from 'elysia'
+import { readFromPackage, readShipped } from '../../platform/shipped/files.ts'
 import type { Admission, AnonymousContext } from '../admission.ts'
 import { type Asset, policyOf, toAsset } from '../asset.ts'
 import { toOpenApi } from './document.ts'
@@ -13,7 +12,6 @@ const UI_FILES = {
   'swagger-ui.css': 'text/css',
   'swagger-ui-bundle.js': 'text/javascript',
 }
-const UI_FOLDER = dirname(Bun.resolveSync('swagger-ui-dist/package.json', import.meta.dir))
 
 /**
  * Serves GET /swagger/json, the OpenAPI 3.0 document, and GET /swagger, Swagger UI with that
@@ -47,13 +45,13 @@ export function swaggerRoutes(basePath: string, admission: Admission) {
   serve('/swagger/page.js', () => toAsset(readOwn('page.js'), 'text/javascript; charset=utf-8'))
   for (const [name, type] of Object.entries(UI_FILES)) {
     serve(`/swagger/${name}`, () =>
-      toAsset(readFileSync(join(UI_FOLDER, name)), `${type}; charset=utf-8`),
+      toAsset(readFromPackage('swagger-ui-dist', name), `${type}; charset=utf-8`),
     )
   }
   return app
 }
 
-const readOwn = (name: string) => readFileSync(join(import.meta.dir, name), 'utf8')
+const readOwn = (name: string) => readShipped(`src/http/openapi/${name}`)
 
 const documentation = {
   info: {

@@ -1,14 +1,11 @@
 import { createHash } from 'node:crypto'
-import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { listShipped, readShipped } from '../shipped/files.ts'
 import { UserError } from '../user-error.ts'
 import { completeDistribution, refuseWorker } from './citus/distribute.ts'
 import { isLockTimeout, isMissingSchema } from './errors.ts'
 import { refreshNameOrder } from './names.ts'
 import { SCHEMA, type Sql, type Transaction, transact } from './pool.ts'
 import { grantAll, lacksPrivileges, makeServiceRole } from './privileges.ts'
-
-const SQL_FOLDER = join(import.meta.dir, '../../../sql')
 
 /** An arbitrary number: the advisory lock that serializes migrations of starting services. */
 const MIGRATION_LOCK = 7_365_001
@@ -51,7 +48,7 @@ export class ShardsDiffer extends UserError {
 export async function migrate(owner: Sql, shards: number): Promise<void> {
   await checkEncoding(owner)
   await refuseWorker(owner)
-  const migrations = await readMigrations()
+  const migrations = readMigrations()
   const applied = await readApplied(owner)
   if (pending(migrations, applied).length > 0) {
     await whenUnlocked(() =>
@@ -79,7 +76,7 @@ async function restorePrivileges(owner: Sql): Promise<void> {
  * database of a running service, which may be of another version and owns the migrations.
  */
 export async function checkSchema(owner: Sql): Promise<void> {
-  if (pending(await readMigrations(), await readApplied(owner)).length === 0) {
+  if (pending(readMigrations(), await readApplied(owner)).length === 0) {
     return restorePrivileges(owner)
   }
   throw new UserError(
@@ -111,13 +108,13 @@ async function applyMigrations(
 
   await transaction.unsafe(`set local lock_timeout = ${LOCK_MS}`)
   await makeServiceRole(transaction)
-  await runFolder(transaction, 'functions')
+  await runFolder(transaction, 'sql/functions')
   for (const { number, name, text, sha256 } of todo) {
     await transaction.unsafe(text)
     await transaction`
       insert into migrations (number, name, sha256) values (${number}, ${name}, ${sha256})`
   }
-  await runFolder(transaction, 'views')
+  await runFolder(transaction, 'sql/views')
   await grantAll(transaction)
 
   if (applied.length === 0) {
@@ -146,8 +143,8 @@ async function whenUnlocked(run: () => Promise<void>): Promise<void> {
 }
 
 async function runFolder(transaction: Transaction, folder: string): Promise<void> {
-  for (const file of (await readdir(join(SQL_FOLDER, folder))).sort()) {
-    await transaction.unsafe(await readFile(join(SQL_FOLDER, folder, file), 'utf8'))
+  for (const file of listShipped(folder)) {
+    await transaction.unsafe(readShipped(`${folder}/${file}`))
   }
 }
 
@@ -204,13 +201,11 @@ async function readApplied(sql: Sql | Transaction): Promise<{ number: number; sh
 }
 
 /** Reads the numbered migrations of this version, in order. */
-export async function readMigrations(): Promise<Migration[]> {
-  const files = (await readdir(SQL_FOLDER)).filter((file) => /^\d{4}-.*\.sql$/.test(file)).sort()
-  return Promise.all(
-    files.map(async (file) => {
-      const text = await readFile(join(SQL_FOLDER, file), 'utf8')
-      const sha256 = createHash('sha256').update(text).digest('hex')
-      return { number: Number(file.slice(0, 4)), name: file.slice(5, -4), text, sha256 }
-    }),
-  )
+export function readMigrations(): Migration[] {
+  const files = listShipped('sql').filter((file) => /^\d{4}-.*\.sql$/.test(file))
+  return files.map((file) => {
+    const text = readShipped(`sql/${file}`)
+    const sha256 = createHash('sha256').update(text).digest('hex')
+    return { number: Number(file.slice(0, 4)), name: file.slice(5, -4), text, sha256 }
+  })
 }

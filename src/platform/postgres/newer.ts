@@ -1,11 +1,11 @@
 import { readMigrations } from './migrate.ts'
 import type { Sql, Transaction } from './pool.ts'
 
-let newest: Promise<number> | null = null
+let newest: number | null = null
 
 /** Returns the number of the newest migration that this code knows. */
-export function newestMigration(): Promise<number> {
-  newest ??= readMigrations().then((migrations) => migrations.at(-1)!.number)
+export function newestMigration(): number {
+  newest ??= readMigrations().at(-1)!.number
   return newest
 }
 
@@ -15,7 +15,7 @@ export function newestMigration(): Promise<number> {
  * newer code can read. If false, nothing committed before the call is of that kind.
  */
 export async function isOfNewerCode(sql: Sql | Transaction): Promise<boolean> {
-  const known = await newestMigration()
+  const known = newestMigration()
   const rows = await sql`select from migrations m where m.number > ${known} limit 1`
   return rows.length > 0
 }

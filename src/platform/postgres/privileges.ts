@@ -1,10 +1,7 @@
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readShipped } from '../shipped/files.ts'
 import { UserError } from '../user-error.ts'
 import { isNotAllowed } from './errors.ts'
 import { SCHEMA, SERVICE_ROLE, type Sql, type Transaction } from './pool.ts'
-
-const GRANTS = join(import.meta.dir, '../../../sql/grants.sql')
 
 /**
  * Creates the service's role and grants it to the owner. Roles belong to the whole server, so a
@@ -42,7 +39,7 @@ export async function makeServiceRole(owner: Sql | Transaction): Promise<void> {
 
 /** Grants the service's role all privileges that it needs. The schema must exist. */
 export async function grantAll(owner: Transaction): Promise<void> {
-  await owner.unsafe(await readFile(GRANTS, 'utf8'))
+  await owner.unsafe(readShipped('sql/grants.sql'))
 }
 
 /** True if the service's role is missing or lacks privileges, for example after a restore. */

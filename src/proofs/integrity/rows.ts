@@ -45,7 +45,7 @@ export async function checkVerifications(sql: Sql): Promise<Problem[]> {
 
 /** Checks every applied migration against its file. */
 export async function checkMigrations(sql: Sql): Promise<Problem[]> {
-  const files = new Map((await readMigrations()).map((file) => [file.number, file]))
+  const files = new Map(readMigrations().map((file) => [file.number, file]))
   const rows = await sql<{ number: number; name: string; sha256: string }[]>`
     select m.number, m.name, m.sha256 from migrations m order by m.number`
   const applied = new Map(rows.map((row) => [row.number, row]))

@@ -1,6 +1,5 @@
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { connectAsService, type ServerAddress, type Sql } from '../../platform/postgres/pool.ts'
+import { readShipped } from '../../platform/shipped/files.ts'
 
 /** The connection of a verification. */
 export type Session = {
@@ -25,7 +24,7 @@ export async function openSession(address: ServerAddress): Promise<Session> {
   })
   try {
     const [row] = await sql<{ pid: number }[]>`select pg_backend_pid() as pid`
-    await sql.unsafe(await readFile(join(import.meta.dir, 'session.sql'), 'utf8'))
+    await sql.unsafe(readShipped('src/proofs/integrity/session.sql'))
     return { sql, cancel: () => void cancelStatement(address, row!.pid) }
   } catch (error) {
     await sql.end({ timeout: 5 })

@@ -16,6 +16,7 @@ import type { EventPlace } from '../../log/visit.ts'
 import { withinOr } from '../../platform/async/deadline.ts'
 import { nextTurn } from '../../platform/async/turns.ts'
 import { TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
+import { EMBEDDED } from '../../platform/shipped/embedded.ts'
 import type { Content } from '../../read-model/projections/entry.ts'
 import {
   type Jobs,
@@ -189,7 +190,7 @@ export class WorkerThread {
   #start(): Worker {
     const { address, shards, intervals, registerPerDay, countedAtDays, logger } = this.options
     const { dimensionValues } = this.options
-    const worker = new Worker(new URL('./entry.ts', import.meta.url).href)
+    const worker = new Worker(EMBEDDED?.worker ?? new URL('./entry.ts', import.meta.url).href)
     worker.onmessage = ({ data }: MessageEvent<WorkerNotice | WorkerAnswer>) => {
       if ('notice' in data) this.#receive(worker, data)
       else this.#settle(data)

@@ -24,7 +24,7 @@ afterEach(() => service.end())
 
 /** Records a newer migration, as newer code does first when it starts. */
 const migrateAhead = async () => {
-  const number = (await newestMigration()) + 1
+  const number = newestMigration() + 1
   await service.database.owner`
     insert into migrations (number, name, sha256) values (${number}, 'newer', '')`
 }

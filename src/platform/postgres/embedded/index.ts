@@ -90,7 +90,7 @@ async function start(
     const clusterLock = await acquireLock(`${cluster}.lock`)
     undo.push(() => clusterLock.release())
   }
-  const binaries = await findBinaries(account, log)
+  const binaries = await findBinaries(account, dirname(cluster), log)
   await ensureCluster(cluster, binaries, account, log)
   const socket = await findSocketDirectory(cluster, account)
   if (socket.temporary) undo.push(() => rmSync(socket.path, { recursive: true, force: true }))

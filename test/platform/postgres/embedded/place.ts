@@ -73,7 +73,10 @@ export function useDataDirs() {
       const source = join(project, 'src/platform/postgres/embedded')
       const lib = join(project, 'node_modules', PACKAGE, 'native/lib')
       cpSync(SOURCE, source, { recursive: true })
-      cpSync(join(SOURCE, '../../user-error.ts'), join(project, 'src/platform/user-error.ts'))
+      for (const path of ['user-error.ts', 'shipped']) {
+        const to = join(project, 'src/platform', path)
+        cpSync(join(SOURCE, '../..', path), to, { recursive: true })
+      }
       mkdirSync(join(project, 'node_modules'))
       if (withPackage) {
         const installed = dirname(dirname(Bun.resolveSync(PACKAGE, SOURCE)))
