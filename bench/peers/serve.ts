@@ -11,6 +11,7 @@ import { Tokens } from '../../src/auth/tokens.ts'
 import { Admission } from '../../src/http/admission.ts'
 import { auth } from '../../src/http/auth.ts'
 import { BodyReader } from '../../src/http/body.ts'
+import { Clients } from '../../src/http/clients.ts'
 import { flushes } from '../../src/http/flushes/index.ts'
 import { Metrics } from '../../src/http/metrics/metrics.ts'
 import { UnknownTokenLimiter } from '../../src/http/unknown-tokens.ts'
@@ -99,6 +100,7 @@ async function servePeer(peer: string, address: Address): Promise<string> {
         auth({
           tokens: new Tokens(TOKENS),
           attempts: new UnknownTokenLimiter(30),
+          clients: new Clients(),
           pools: null as never,
           admission,
         }),

@@ -1,5 +1,6 @@
 import { INTERVALS, type Intervals } from '../platform/intervals.ts'
 import type { Caller } from './caller.ts'
+import { Clients } from './clients.ts'
 import { FairLimiter } from './fair-limiter.ts'
 import { tooManyRequests } from './problem.ts'
 import { networkOf } from './unknown-tokens.ts'
@@ -71,7 +72,10 @@ export class Admission {
   /** By token; a token with 0 has no entry. */
   readonly #flushBytes = new Map<string, number>()
 
-  constructor({ waitMs }: Intervals['admission'] = INTERVALS.admission) {
+  constructor(
+    private readonly clients = new Clients(),
+    { waitMs }: Intervals['admission'] = INTERVALS.admission,
+  ) {
     const needsCooldown = () => performance.now() - this.#flushedAt < FLUSH_WINDOW_MS
     const cooling = { minCooldownMs: 1, waitMs, needsCooldown }
     this.#reads = new FairLimiter({ perCaller: 4, total: 6, ...cooling })
@@ -139,7 +143,7 @@ export class Admission {
   admitRead<Value>(context: RequestContext, read: Work<Value>): Promise<Value> {
     const { principal, request } = context
     // No token name starts with a colon.
-    const name = principal?.name ?? `:${clientNetwork(context)}`
+    const name = principal?.name ?? `:${this.#networkOf(context)}`
     return this.#reads.run(name, read, { request })
   }
 
@@ -168,7 +172,7 @@ export class Admission {
 
   /** Runs work that takes a millisecond, for any client. */
   admitQuick<Value>(context: AnonymousContext, work: Work<Value>): Promise<Value> {
-    return this.#quick.run(clientNetwork(context), work, { request: context.request })
+    return this.#quick.run(this.#networkOf(context), work, { request: context.request })
   }
 
   /**
@@ -181,14 +185,15 @@ export class Admission {
     const isChunked = headers.has('transfer-encoding')
     const bytes = isChunked ? UNANNOUNCED_BYTES : Number(headers.get('content-length') ?? 0)
     const cooldownMs = MIN_COOLDOWN_MS + (bytes / 1024) * COOLDOWN_MS_PER_KIB
-    return this.#quick.run(clientNetwork(context), refuse, { request, cooldownMs })
+    return this.#quick.run(this.#networkOf(context), refuse, { request, cooldownMs })
   }
 
   /** Reads a page of a stream, which waits for a slot without a time limit. */
   admitPage<Value>({ name }: Caller, read: Work<Value>): Promise<Value> {
     return this.#pages.run(name, read)
   }
-}
 
-const clientNetwork = ({ request, server }: AnonymousContext) =>
-  networkOf(server?.requestIP(request)?.address ?? '')
+  #networkOf(context: AnonymousContext): string {
+    return networkOf(this.clients.addressOf(context))
+  }
+}

@@ -5,6 +5,7 @@ import type { Tokens } from '../auth/tokens.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
 import type { Admission } from './admission.ts'
 import type { Caller } from './caller.ts'
+import type { Clients } from './clients.ts'
 import { readCookie, refuseCrossOrigin } from './cookie.ts'
 import { Problem } from './problem.ts'
 import { RETRY_AFTER_S, type UnknownTokenLimiter } from './unknown-tokens.ts'
@@ -12,6 +13,7 @@ import { RETRY_AFTER_S, type UnknownTokenLimiter } from './unknown-tokens.ts'
 export type AuthOptions = {
   tokens: Tokens
   attempts: UnknownTokenLimiter
+  clients: Clients
   pools: { session: Sql }
   admission: Admission
 }
@@ -32,7 +34,7 @@ export function auth(options: AuthOptions) {
           const header = request.headers.get('authorization')
           const session = header === null ? readCookie(request) : null
           if (session === null) {
-            const addressOf = () => server?.requestIP(request)?.address ?? ''
+            const addressOf = () => options.clients.addressOf({ request, server })
             context.principal = authorize(
               authenticate(options, readToken(header), addressOf),
               roles,

@@ -15,16 +15,16 @@ export function readCookie(request: Request): string | null {
 
 /**
  * Returns the Set-Cookie header that starts a session for `seconds`, or ends it with 0. Scripts
- * can't read the cookie, requests from other sites don't carry it, and if the page was loaded by
- * HTTPS it is never sent over plain HTTP.
+ * can't read the cookie, requests from other sites don't carry it, and if it `isSecure` it is never
+ * sent over plain HTTP.
  */
 export function writeCookie(
-  request: Request,
+  isSecure: boolean,
   basePath: string,
   id: string,
   seconds: number,
 ): string {
-  const secure = request.headers.get('origin')?.startsWith('https:') ? '; Secure' : ''
+  const secure = isSecure ? '; Secure' : ''
   const path = basePath || '/'
   return `${NAME}=${id}; Path=${path}; Max-Age=${seconds}; HttpOnly; SameSite=Strict${secure}`
 }

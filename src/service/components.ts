@@ -11,6 +11,7 @@ import { DimensionLimits } from '../dimensions/limits.ts'
 import { warnOfOthers } from '../dimensions/others.ts'
 import type { CatalogChange } from '../events/catalog-change.ts'
 import { Admission } from '../http/admission.ts'
+import { Clients } from '../http/clients.ts'
 import { EventStreams } from '../http/events/streams.ts'
 import { LivePositions } from '../http/live/positions.ts'
 import { Metrics } from '../http/metrics/metrics.ts'
@@ -49,6 +50,7 @@ export type ServiceOptions = {
       Pick<
         Config,
         | 'basePath'
+        | 'trustedProxies'
         | 'verifyAt'
         | 'logPublic'
         | 'attestMinutes'
@@ -119,7 +121,8 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     owns,
   )
   const streamOptions = { intervals: intervals.streams, tokens, logger, maxSubscribers }
-  const admission = new Admission(intervals.admission)
+  const clients = new Clients(options.config.trustedProxies ?? null)
+  const admission = new Admission(clients, intervals.admission)
   const count = { open: 0 }
   const streams = new EventStreams({ pools, reads, shards, admission, count, ...streamOptions })
   const live = new LivePositions({
@@ -246,6 +249,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     ahead,
     attestations,
     metrics,
+    clients,
     admission,
     worker,
     history,

@@ -1,4 +1,6 @@
+import type { BlockList } from 'node:net'
 import { type Role, TOKEN_VARIABLES } from '../auth/roles.ts'
+import { parseNetworks } from '../http/clients.ts'
 import { findUrlProblems, splitServers } from '../platform/postgres/connection/target.ts'
 import { UserError } from '../platform/user-error.ts'
 import { findNameProblem } from '../proofs/merkle/key.ts'
@@ -34,6 +36,8 @@ export type Config = {
   countedAtDays: number
   /** How many distinct values of a dimension a shard counts in a day. */
   dimensionValues: number
+  /** Proxies that are believed when they name a client; null for none. */
+  trustedProxies: BlockList | null
   /** How many unknown tokens one address may present per minute. */
   unknownTokens: number
   /** Maximum number of concurrent log subscribers. */
@@ -122,6 +126,14 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     problems.push(`${name} must be a path such as /tallybook, of letters, digits and - . _ ~.`)
     return ''
   }
+  const networks = (name: VariableName) => {
+    const value = text(name)
+    const parsed = value === null ? null : parseNetworks(value)
+    if (value !== null && parsed === null) {
+      problems.push(`${name} must be networks such as 10.0.0.0/8, 2001:db8::/32, not "${value}".`)
+    }
+    return parsed
+  }
   const logLevel = text('TALLYBOOK_LOG_LEVEL')!
   if (!LOG_LEVELS.includes(logLevel)) {
     problems.push(`TALLYBOOK_LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`)
@@ -144,6 +156,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     registerPerDay: registerPerDay('TALLYBOOK_UNKNOWN_KEYS', 'TALLYBOOK_REGISTER_PER_DAY'),
     countedAtDays: integer('TALLYBOOK_COUNTED_AT_DAYS', 1, 3_650),
     dimensionValues: integer('TALLYBOOK_DIMENSION_VALUES', 1, 10_000),
+    trustedProxies: networks('TALLYBOOK_TRUSTED_PROXIES'),
     unknownTokens: integer('TALLYBOOK_UNKNOWN_TOKENS', 1, 1_000_000_000),
     maxSubscribers: integer(
       // Versions before 0.2 used the name TALLYBOOK_MAX_FOLLOWERS.

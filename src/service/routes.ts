@@ -14,6 +14,7 @@ import { serveUnder } from '../http/base-path.ts'
 import { BodyReader } from '../http/body.ts'
 import { bookkeepingRoutes } from '../http/bookkeeping/index.ts'
 import { catalogRoutes } from '../http/catalog/index.ts'
+import type { Clients } from '../http/clients.ts'
 import { declaredRoutes } from '../http/counters/declared.ts'
 import { counterRoutes } from '../http/counters/index.ts'
 import { eventRoutes } from '../http/events/index.ts'
@@ -83,6 +84,7 @@ export type AppOptions = {
   verifications: Verifications
   worker: WorkerThread
   attempts: UnknownTokenLimiter
+  clients: Clients
   admission: Admission
   metrics: Metrics
   ahead: LogAhead

@@ -13,6 +13,12 @@ export const VARIABLES = {
     default: null,
     meaning: 'Path prefix, such as `/tallybook`, if a proxy shares its host with other programs.',
   },
+  TALLYBOOK_TRUSTED_PROXIES: {
+    default: null,
+    meaning:
+      'Networks of proxies, such as `10.0.0.0/8, 2001:db8::/32`: from these addresses only, ' +
+      '`X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` are believed.',
+  },
   TALLYBOOK_DATA_DIR: {
     default: '.tallybook',
     meaning: 'Directory of the embedded database, the generated tokens and the signing key.',

@@ -149,6 +149,27 @@ test('unknown tokens at sign-in count towards the limit of their address', async
   }
 })
 
+test('unknown tokens count for the client that a trusted proxy names, not for the proxy', async () => {
+  const options = { database: service.database, unknownTokens: 3, trustedProxies: '127.0.0.0/8' }
+  const guarded = await startTestService(options)
+  try {
+    const statusOf = async (client: string, token: string) => {
+      const headers = { authorization: `Bearer ${token}`, 'x-forwarded-for': client }
+      return (await fetch(`${guarded.url}${SUMMARY}`, { headers })).status
+    }
+    for (let guess = 0; guess < 3; guess++) {
+      // The client writes a new address each time, before the one that the proxy adds.
+      expect(await statusOf(`198.51.100.${guess}, 192.0.2.1`, `guess-${guess}`)).toBe(401)
+    }
+    expect(await statusOf('192.0.2.1', 'guess-3')).toBe(429)
+    expect(await statusOf('192.0.2.2', 'guess-4')).toBe(401)
+    const signIn = await postSession(guarded, TOKENS.admin, { 'x-forwarded-proto': 'https' })
+    expect(signIn.headers.get('set-cookie')).toContain('; Secure')
+  } finally {
+    await guarded.stop()
+  }
+})
+
 test('a token that signs in too often gets 429, and no other token does', async () => {
   const token = await makeToken(service, 'restless', 'auditor')
   const statuses = new Set<number>()

@@ -14,7 +14,7 @@ export function describeEnvironment(): string {
       'counts as unset.',
     table(['variable', 'meaning', 'default'], rows),
     'More about [URLs and poolers](../guides/external-postgresql.md#urls), ' +
-      '[the base path](../guides/production.md#behind-a-proxy), ' +
+      '[the base path and trusted proxies](../guides/proxies.md), ' +
       '[replicas](../guides/replicas.md), [shards](../explanation/scaling.md#shards), ' +
       '[unknown tokens](../explanation/security.md#who-may-do-what) and ' +
       '[the name of the log](../explanation/transparency.md).',

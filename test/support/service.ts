@@ -1,5 +1,6 @@
 import { afterAll, beforeAll } from 'bun:test'
 import pino, { type Logger } from 'pino'
+import { parseNetworks } from '../../src/http/clients.ts'
 import type { Intervals } from '../../src/platform/intervals.ts'
 import type { ServerAddress } from '../../src/platform/postgres/pool.ts'
 import type { Origin } from '../../src/proofs/transparency/origin.ts'
@@ -45,6 +46,8 @@ export type TestServiceOptions = {
   metricsAddress?: { host: string; port: number }
   bodyLimitBytes?: number
   unknownTokens?: number
+  /** Networks of proxies; see TALLYBOOK_TRUSTED_PROXIES. */
+  trustedProxies?: string
   /** Register at most so many unknown keys per day; null, the default, registers none. */
   registerPerDay?: number | null
   /** Default 35. */
@@ -76,6 +79,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       bodyLimitBytes: options.bodyLimitBytes ?? 16 * 1024 * 1024,
       // Tests send many unknown tokens.
       unknownTokens: options.unknownTokens ?? 1_000_000,
+      trustedProxies: options.trustedProxies ? parseNetworks(options.trustedProxies) : null,
       registerPerDay: options.registerPerDay ?? null,
       ...(options.countedAtDays !== undefined && { countedAtDays: options.countedAtDays }),
       ...(options.dimensionValues && { dimensionValues: options.dimensionValues }),

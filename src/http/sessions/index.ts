@@ -24,7 +24,7 @@ type Options = AuthOptions & { basePath: string }
 
 /** Serves POST, GET and DELETE /session: the sessions of browsers. */
 export function sessionRoutes(options: Options) {
-  const { pools, tokens, basePath, admission } = options
+  const { pools, tokens, basePath, admission, clients } = options
   const bodies = new BodyReader(BODY_BYTES)
   const roles = ['admin', 'auditor'] as const
   const signIns = new WindowCounts(60_000)
@@ -44,7 +44,7 @@ export function sessionRoutes(options: Options) {
         refuseCrossOrigin(request)
         const body = parseSignIn(await bodies.read(request, ''))
         if (typeof body === 'string') throw new Problem(400, 'invalid sign-in', body)
-        const addressOf = () => server?.requestIP(request)?.address ?? ''
+        const addressOf = () => clients.addressOf({ request, server })
         const { name, role } = authorize(authenticate(options, body.token, addressOf), roles)
         if (signIns.count(name) >= MAX_SIGN_INS) {
           throw new Problem(429, 'too many sign-ins', 'This token signed in too often.', {
@@ -56,7 +56,8 @@ export function sessionRoutes(options: Options) {
           beginSession(pools.session, name, body.token),
         )
         set.status = 201
-        set.headers['set-cookie'] = writeCookie(request, basePath, id, SESSION_S)
+        const isSecure = clients.isSecure({ request, server })
+        set.headers['set-cookie'] = writeCookie(isSecure, basePath, id, SESSION_S)
         return { name, role, expires_at: expiresAt }
       },
       { parse: 'none', query: NoQuery, detail: details.begin },
@@ -65,7 +66,7 @@ export function sessionRoutes(options: Options) {
       '/session',
       async (context) => {
         const { request, server } = context
-        const addressOf = () => server?.requestIP(request)?.address ?? ''
+        const addressOf = () => clients.addressOf({ request, server })
         const caller = await admission.admitQuick(context, () => findCaller(request, addressOf))
         return jsonResponse(
           caller && {
@@ -80,12 +81,13 @@ export function sessionRoutes(options: Options) {
     .delete(
       '/session',
       async (context) => {
-        const { request } = context
+        const { request, server } = context
         refuseCrossOrigin(request)
         await admission.admitQuick(context, () =>
           endSession(pools.session, readCookie(request) ?? ''),
         )
-        const headers = { 'set-cookie': writeCookie(request, basePath, '', 0) }
+        const isSecure = clients.isSecure({ request, server })
+        const headers = { 'set-cookie': writeCookie(isSecure, basePath, '', 0) }
         return new Response(null, { status: 204, headers })
       },
       { parse: 'none', query: NoQuery, detail: details.end },

@@ -1,10 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { gzipSync } from 'node:zlib'
-import { HOST, hasNginx, type Nginx, readSample, startNginx } from '../support/nginx.ts'
 import { readProblem } from '../support/problem.ts'
+import {
+  hasCaddy,
+  hasNginx,
+  type ReverseProxy,
+  readSample,
+  startCaddy,
+  startNginx,
+} from '../support/reverse-proxy.ts'
 import { type TestService, TOKENS, useInstances, useService } from '../support/service.ts'
 
-// The nginx configurations of the documentation, exactly as they are there.
+// The samples of docs/guides, exactly as they are there.
 
 const FLUSH = '/internal/apikey-stats/flush'
 const MB = 1_000_000
@@ -16,19 +23,22 @@ const LARGE = JSON.stringify({
 
 const bearer = (role: keyof typeof TOKENS) => ({ authorization: `Bearer ${TOKENS[role]}` })
 
-/** Defines the tests of a service behind nginx, under the path `base`. */
-function testThrough(base: string, find: () => { nginx: Nginx; service: TestService }): void {
-  const ask = (path: string, init?: RequestInit) => find().nginx.fetch(base + path, init)
+/** Defines the tests of a service behind a proxy, under the path `base`. */
+function testThrough(base: string, find: () => { proxy: ReverseProxy; service: TestService }) {
+  const ask = (path: string, init?: RequestInit) => find().proxy.fetch(base + path, init)
   const post = (body: RequestInit['body'], headers: Record<string, string> = {}) =>
     ask(FLUSH, { method: 'POST', body, headers: { ...bearer('dp'), ...headers } })
 
-  test('signing in to the console and out again works over plain HTTP', async () => {
+  test('signing in to the console and out again works', async () => {
     // Over plain HTTP a browser sends no other header about the origin of a request.
-    const headers = { origin: `http://${HOST}` }
+    const { origin } = find().proxy
+    const headers = { origin }
     const body = JSON.stringify({ token: TOKENS.admin })
     const signedIn = await ask('/session', { method: 'POST', headers, body })
     expect(signedIn.status).toBe(201)
-    const [cookie] = signedIn.headers.get('set-cookie')!.split(';')
+    const [cookie, ...flags] = signedIn.headers.get('set-cookie')!.split('; ')
+    expect(flags.includes('Secure')).toBe(origin.startsWith('https:'))
+    expect(flags).toContain(`Path=${base || '/'}`)
     const own = { ...headers, cookie: cookie! }
     const put = await ask('/admin/catalog', {
       method: 'PUT',
@@ -80,7 +90,7 @@ function testThrough(base: string, find: () => { nginx: Nginx; service: TestServ
       const names = [...text.matchAll(/ (?:src|href)="(\/[^"]*)"/g)].map(([, name]) => name!)
       expect(names.length).toBeGreaterThan(2)
       for (const name of names) {
-        expect([name, (await find().nginx.fetch(name)).status]).toEqual([name, 200])
+        expect([name, (await find().proxy.fetch(name)).status]).toEqual([name, 200])
       }
     }
   })
@@ -88,42 +98,78 @@ function testThrough(base: string, find: () => { nginx: Nginx; service: TestServ
 
 describe.skipIf(!hasNginx)('several instances behind nginx', () => {
   const [one, other] = useInstances()
-  let nginx: Nginx
+  let proxy: ReverseProxy
   beforeAll(async () => {
-    const sample = (await readSample('guides/instances.md'))
+    const sample = (await readSample('guides/instances.md', 'nginx'))
       .replace('10.0.0.1:3000', new URL(one.url).host)
       .replace('10.0.0.2:3000', new URL(other.url).host)
       .replace('listen 80;', 'listen <listen>;')
     expect(sample).not.toContain('10.0.0')
-    nginx = await startNginx(sample)
+    proxy = await startNginx(sample)
   })
-  afterAll(() => nginx?.stop())
+  afterAll(() => proxy?.stop())
 
-  testThrough('', () => ({ nginx, service: one }))
+  testThrough('', () => ({ proxy, service: one }))
 })
 
-for (const form of ['kept', 'stripped'] as const) {
-  describe.skipIf(!hasNginx)(`a sub-path of nginx, ${form}`, () => {
-    const service = useService({ basePath: '/tallybook' })
-    let nginx: Nginx
-    beforeAll(async () => {
-      const { host } = new URL(service.url)
-      const sample = (await readSample('guides/production.md')).replace(
-        'http://127.0.0.1:3000;',
-        `http://${host}${form === 'kept' ? '' : '/'};`,
+const PROXIES = [
+  {
+    name: 'nginx',
+    isInstalled: hasNginx,
+    start: async (host: string, isStripped: boolean) => {
+      const sample = await readSample('guides/proxies.md', 'nginx')
+      const target = `http://${host}${isStripped ? '/' : ''};`
+      return startNginx(
+        `server { listen <listen>; ${sample.replace('http://127.0.0.1:3000;', target)} }`,
       )
-      expect(sample).toContain(host)
-      nginx = await startNginx(`server { listen <listen>; ${sample} }`)
-    })
-    afterAll(() => nginx?.stop())
+    },
+  },
+  {
+    name: 'Caddy',
+    isInstalled: hasCaddy,
+    start: async (host: string, isStripped: boolean) => {
+      const sample = (await readSample('guides/proxies.md', 'caddyfile'))
+        .replace('127.0.0.1:3000', host)
+        .replace('handle ', isStripped ? 'handle_path ' : 'handle ')
+      return startCaddy(sample)
+    },
+  },
+]
 
-    testThrough('/tallybook', () => ({ nginx, service }))
+for (const { name, isInstalled, start } of PROXIES) {
+  for (const form of ['kept', 'stripped'] as const) {
+    describe.skipIf(!isInstalled)(`a sub-path of ${name}, ${form}`, () => {
+      const service = useService({
+        ...{ basePath: '/tallybook', trustedProxies: '127.0.0.1', unknownTokens: 3 },
+      })
+      let proxy: ReverseProxy
+      beforeAll(async () => {
+        proxy = await start(new URL(service.url).host, form === 'stripped')
+      })
+      afterAll(() => proxy?.stop())
 
-    test('paths outside the sub-path do not reach the service', async () => {
-      expect((await nginx.fetch('/health/live')).status).toBe(404)
-      const bare = await nginx.fetch('/tallybook')
-      expect(bare.status).toBe(301)
-      expect(new URL(bare.headers.get('location')!).pathname).toBe('/tallybook/')
+      testThrough('/tallybook', () => ({ proxy, service }))
+
+      test('paths outside the sub-path do not reach the service', async () => {
+        expect(await (await proxy.fetch('/health/live')).text()).not.toContain('status')
+        const bare = await proxy.fetch('/tallybook')
+        expect([301, 302]).toContain(bare.status)
+        const location = new URL(bare.headers.get('location')!, proxy.origin)
+        expect(location.pathname).toBe('/tallybook/')
+      })
+
+      test('unknown tokens count for the client, whatever it writes into headers', async () => {
+        const guess = (client: string, n: number) =>
+          proxy.getFrom(client, '/tallybook/admin/apikey-stats/summary', {
+            authorization: `Bearer guess-${n}`,
+            'x-forwarded-for': `192.0.2.${n}`,
+            forwarded: `for=192.0.2.${n}`,
+          })
+        const statuses: number[] = []
+        for (let n = 0; n < 4; n++) statuses.push(await guess('127.0.0.2', n))
+        expect(statuses).toEqual([401, 401, 401, 429])
+        expect(await guess('127.0.0.3', 4)).toBe(401)
+      })
     })
-  })
+  }
 }
