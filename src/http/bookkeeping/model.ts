@@ -6,7 +6,7 @@ import { CatalogId, TokenHash } from '../../events/catalog-change.ts'
 import { isStorable, LAST_UNIX_SECOND } from '../../events/columns.ts'
 import { parseLocation } from '../../events/positions.ts'
 import { Limit, strict, Timestamp, toMoment } from '../params.ts'
-import { placeOf } from '../place.ts'
+import { describeFault } from '../place.ts'
 
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 const Difference = Type.Integer({
@@ -201,9 +201,7 @@ function parse<Schema extends TSchema>(
   } catch {
     return 'The body is not JSON.'
   }
-  if (check.Check(value)) return value
-  const error = check.Errors(value).First()
-  return `${placeOf(error?.path ?? '')}: ${error?.message}.`
+  return check.Check(value) ? value : describeFault(check, value)
 }
 
 /** Checks what the schemas can't express: that there are rows, and each account once. */

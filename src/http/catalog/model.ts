@@ -10,7 +10,7 @@ import {
 } from '../../events/catalog-change.ts'
 import { isStorable } from '../../events/columns.ts'
 import { findTimeZone } from '../../quota/periods.ts'
-import { placeOf } from '../place.ts'
+import { describeFault } from '../place.ts'
 import { DimensionsBody, MeasuresBody } from './declared.ts'
 
 const strict = { additionalProperties: false }
@@ -84,10 +84,7 @@ export function parseCatalog(text: string): CatalogBody | string {
   } catch {
     return 'The body is not JSON.'
   }
-  if (!body.Check(value)) {
-    const error = body.Errors(value).First()
-    return `${placeOf(error?.path ?? '')}: ${error?.message}.`
-  }
+  if (!body.Check(value)) return describeFault(body, value)
   return findInvalid(value) ?? value
 }
 
