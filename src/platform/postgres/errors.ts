@@ -93,6 +93,11 @@ export function isLockTimeout(error: unknown): boolean {
   return codeOf(error) === '55P03'
 }
 
+/** True if a transaction was rolled back because it and others waited for each other's locks. */
+export function isDeadlock(error: unknown): boolean {
+  return codeOf(error) === '40P01'
+}
+
 /**
  * True if a transaction was rolled back because of a concurrent one, so that a retry may succeed:
  * another event took its position, a serialization failure, a deadlock.

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { listShipped, readShipped } from '../shipped/files.ts'
 import { UserError } from '../user-error.ts'
 import { completeDistribution, refuseWorker } from './citus/distribute.ts'
-import { isLockTimeout, isMissingSchema } from './errors.ts'
+import { isDeadlock, isLockTimeout, isMissingSchema } from './errors.ts'
+import { lockTables } from './lock-tables.ts'
 import { refreshNameOrder } from './names.ts'
 import { SCHEMA, type Sql, type Transaction, transact } from './pool.ts'
 import { grantAll, lacksPrivileges, makeServiceRole } from './privileges.ts'
@@ -11,11 +12,16 @@ import { grantAll, lacksPrivileges, makeServiceRole } from './privileges.ts'
 const MIGRATION_LOCK = 7_365_001
 
 /**
- * How long (ms) a migration waits for a table lock. Appends of running instances queue behind it,
- * each for 5 s at most. So after 2 s the migration rolls back, and starts over after a pause.
+ * How long (ms) a migration waits for table locks. Statements of running instances queue behind it,
+ * each for 5 s at most. So it rolls back in time, and starts over after a pause. It waits for less
+ * than a second (see `lockTables`), and for two only at each tenth try: after one second PostgreSQL
+ * ends an autovacuum that is in the way.
  */
-const LOCK_MS = 2_000
-const LOCK_TRIES = 60
+const LOCK_MS = 700
+const LONG_LOCK_MS = 2_000
+const LONG_EVERY = 10
+/** Three minutes. */
+const LOCK_TRIES = 100
 const PAUSE_MS = 1_000
 
 type Migration = { number: number; name: string; text: string; sha256: string }
@@ -51,8 +57,10 @@ export async function migrate(owner: Sql, shards: number): Promise<void> {
   const migrations = readMigrations()
   const applied = await readApplied(owner)
   if (pending(migrations, applied).length > 0) {
-    await whenUnlocked(() =>
-      transact(owner, '', (transaction) => applyMigrations(transaction, migrations, shards)),
+    await whenUnlocked((lockMs) =>
+      transact(owner, '', (transaction) =>
+        applyMigrations(transaction, migrations, shards, lockMs),
+      ),
     )
   }
   await restorePrivileges(owner)
@@ -89,6 +97,7 @@ async function applyMigrations(
   transaction: Transaction,
   migrations: Migration[],
   shards: number,
+  lockMs: number,
 ): Promise<void> {
   await transaction`select pg_advisory_xact_lock(${MIGRATION_LOCK})`
   await transaction.unsafe(`create schema if not exists ${SCHEMA}`)
@@ -106,9 +115,11 @@ async function applyMigrations(
   const todo = pending(migrations, applied)
   if (todo.length === 0) return
 
-  await transaction.unsafe(`set local lock_timeout = ${LOCK_MS}`)
   await makeServiceRole(transaction)
   await runFolder(transaction, 'sql/functions')
+  const texts = todo.map(({ text }) => text)
+  await lockTables(transaction, texts, lockMs)
+  await transaction.unsafe(`set local lock_timeout = ${LONG_LOCK_MS}`)
   for (const { number, name, text, sha256 } of todo) {
     await transaction.unsafe(text)
     await transaction`
@@ -123,13 +134,13 @@ async function applyMigrations(
   }
 }
 
-/** Retries after a lock timeout: another session is using a table for a long time. */
-async function whenUnlocked(run: () => Promise<void>): Promise<void> {
+/** Retries after a lock timeout or a deadlock: other sessions are using the tables. */
+async function whenUnlocked(run: (lockMs: number) => Promise<void>): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
-      return await run()
+      return await run(tries % LONG_EVERY === 0 ? LONG_LOCK_MS : LOCK_MS)
     } catch (error) {
-      if (!isLockTimeout(error)) throw error
+      if (!isLockTimeout(error) && !isDeadlock(error)) throw error
       if (tries === LOCK_TRIES) {
         throw new UserError(
           "The database can't be migrated: other sessions hold locks on its tables for too long. " +

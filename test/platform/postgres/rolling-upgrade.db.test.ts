@@ -120,6 +120,23 @@ test('a migration gives up waiting for a lock before appends wait behind it for 
   expect(await appends.stop()).toBe(await countFlushes(database.owner))
 })
 
+test('a read of several tables outlasts a migration that locks them', async () => {
+  const reader = connectAsOwner(database.address)
+  const connection = await reader.reserve()
+  await connection`set search_path = tallybook`
+  // In the order opposite to that of the migrations.
+  const tables = ['keys', 'api_keys', 'provider_groups', 'checkpoints', 'shards']
+  await connection`begin`
+  await connection`select from keys`
+  const started = start()
+  await untilWaiting(database.owner, 1)
+  for (const table of tables) await connection`select from ${connection(table)}`
+  await connection`commit`
+  connection.release()
+  await reader.end()
+  await started
+})
+
 test('a change of event types or projections comes with a migration', async () => {
   // Older code that finds an unknown event or generation reads the newest migration to learn
   // whether newer code made it (src/platform/postgres/newer.ts). If you change one of these, add a

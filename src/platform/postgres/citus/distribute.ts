@@ -1,6 +1,6 @@
 import { UserError } from '../../user-error.ts'
 import { PINNED } from '../connection/setup.ts'
-import { SCHEMA, SERVICE_ROLE, type Sql } from '../pool.ts'
+import { SCHEMA, SERVICE_ROLE, type Sql, type Transaction } from '../pool.ts'
 import { chooseSliceCount } from './slice-count.ts'
 import { DELEGATED_FUNCTIONS, DISTRIBUTED_TABLES, REFERENCE_TABLES } from './tables.ts'
 
@@ -11,7 +11,7 @@ const DISTRIBUTION_LOCK = 7_365_003
 export type Placement = 'no citus' | 'alone' | 'distributed'
 
 /** Returns where the tables of this database are. */
-export async function readPlacement(sql: Sql): Promise<Placement> {
+export async function readPlacement(sql: Sql | Transaction): Promise<Placement> {
   const [row] = await sql<{ citus: boolean }[]>`
     select exists (select from pg_extension where extname = 'citus') as citus`
   if (!row!.citus) return 'no citus'
@@ -110,7 +110,7 @@ export async function refuseWhileInUse(owner: Sql): Promise<void> {
 }
 
 /** Returns the tables of the schema that Citus manages. */
-async function readPlaced(sql: Sql): Promise<Set<string>> {
+async function readPlaced(sql: Sql | Transaction): Promise<Set<string>> {
   const rows = await sql<{ name: string }[]>`
     select c.relname as name
     from pg_dist_partition p
