@@ -161,6 +161,7 @@ export const CALLS: Call[] = [
   ['auditor', 'GET', '/audit/events', 200, accepting('application/x-ndjson')],
   ['auditor', 'GET', '/audit/events?after=-1&limit=2', 200, accepting('text/event-stream')],
   ['auditor', 'GET', '/audit/events?from=yesterday', 400],
+  ['auditor', 'GET', '/audit/events?shard=0&before=1', 400],
   ['auditor', 'GET', '/audit/events/0/0', 200],
   ['auditor', 'GET', '/audit/events/0/9999', 404],
   ['auditor', 'GET', '/audit/events/0/0/tlog-proof', 200],

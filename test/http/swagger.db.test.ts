@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from 'bun:test'
-import type { Document } from '../../src/http/openapi/model.ts'
+import type { Document, Operation } from '../../src/http/openapi/model.ts'
 import { insertEmptyFlushes } from '../support/events.ts'
 import { TOKENS, useService } from '../support/service.ts'
 import { CALLS, type Call, type Role } from './calls.ts'
@@ -48,6 +48,28 @@ test('tokens are refused as documented: roles, 401 and 403', async () => {
   }
 })
 
+test('an unknown parameter is refused as documented, or ignored', async () => {
+  for (const { method, path, operation } of listOperations(document)) {
+    const [role = null] = (operation['x-roles'] ?? []) as Role[]
+    const url = `${path.replaceAll(/\{\w+\}/g, '1')}?unknown=1`
+    const response = await service.fetch(role, url, { method })
+    if (response.status !== 400) await response.body?.cancel()
+    else expectDocumented(operation, 400, (await response.json()) as { error: string })
+  }
+})
+
+/** Fails unless the `error` of a problem is one of those that are documented for its status. */
+function expectDocumented(
+  { operationId, responses }: Operation,
+  status: number,
+  { error }: { error: string },
+): void {
+  const { example, examples = {} } = responses[status]?.content?.['application/problem+json'] ?? {}
+  const values = [example, ...Object.values(examples).map(({ value }) => value)]
+  const errors = values.flatMap((value) => (value as { error: string } | undefined)?.error ?? [])
+  expect({ operationId, errors }).toEqual({ operationId, errors: expect.arrayContaining([error]) })
+}
+
 /** Makes the request and checks status, headers, type and body against the document. */
 async function callDocumented(call: Call, template?: string) {
   const [role, method, url, status, init = {}] = call
@@ -70,6 +92,9 @@ async function callDocumented(call: Call, template?: string) {
     const path = [described.path, method.toLowerCase(), 'responses', String(status), 'content']
     const error = check(['paths', ...path, type, 'schema'], isText ? text : JSON.parse(text))
     expect({ operationId, status, error }).toEqual({ operationId, status, error: null })
+  }
+  if (type === 'application/problem+json') {
+    expectDocumented(described.operation, status, JSON.parse(text))
   }
   return { operationId, response }
 }

@@ -18,6 +18,9 @@ const idempotencyKey = (required: boolean, description: string) => ({
   schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]+$' },
 })
 
+/** The values of a 400 that an act can answer besides that of its body. */
+const INVALID = ['invalid idempotency key', 'invalid request body', 'invalid request']
+
 /** The values of a 503 that an act can answer besides the common ones. */
 const UNAVAILABLE = ['books busy', 'projections behind', 'log changed', 'worker ended', 'stopping']
 
@@ -62,7 +65,7 @@ export const open = describe({
   ],
   errors: [400, 401, 403, 408, 409, 413, 415, 422, 503],
   errorValues: {
-    400: [INVALID_BALANCES, 'invalid idempotency key', 'invalid request body'],
+    400: [INVALID_BALANCES, ...INVALID],
     409: ['already open'],
     422: ['unknown accounts', 'idempotency key reused'],
     503: [...UNAVAILABLE, 'too many large bodies'],
@@ -93,7 +96,7 @@ export const correct = describe({
   ],
   errors: [400, 401, 403, 404, 408, 409, 413, 415, 422, 503],
   errorValues: {
-    400: [INVALID_CORRECTION, 'invalid idempotency key', 'invalid request body'],
+    400: [INVALID_CORRECTION, ...INVALID],
     409: ['already reversed', 'total out of range'],
     422: ['counts nothing', 'unknown accounts', 'idempotency key reused'],
     503: [...UNAVAILABLE, 'too many large bodies'],
@@ -128,7 +131,7 @@ export const reset = describe({
   ],
   errors: [400, 401, 403, 404, 408, 413, 415, 422, 503],
   errorValues: {
-    400: [INVALID_RESET, 'invalid idempotency key', 'invalid request body'],
+    400: [INVALID_RESET, ...INVALID],
     422: ['idempotency key reused'],
     503: [...new Set([...UNAVAILABLE, ...READ_VALUES]), 'too many large bodies'],
   },
@@ -171,5 +174,5 @@ export const corrections = describe({
   },
   headers: ['Tallybook-Position'],
   errors: [400, 401, 403, 503],
-  errorValues: { 400: ['invalid query'], 503: READ_VALUES },
+  errorValues: { 400: ['invalid request', 'invalid query'], 503: READ_VALUES },
 })

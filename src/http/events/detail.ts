@@ -33,7 +33,10 @@ export const eventsDetail = describe({
   },
   headers: ['Vary'],
   errors: [400, 401, 403, 503],
-  errorValues: { 503: ['too many streams', 'stopping'] },
+  errorValues: {
+    400: ['invalid request', 'invalid query'],
+    503: ['too many streams', 'stopping'],
+  },
 })
 
 export const eventDetail = describe({

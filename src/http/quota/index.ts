@@ -91,5 +91,8 @@ const detail = describe({
   },
   headers: ['Tallybook-Position'],
   errors: [400, 401, 403, 503],
-  errorValues: { 400: ['invalid query'], 503: [...READ_VALUES, 'too many streams', 'stopping'] },
+  errorValues: {
+    400: ['invalid request', 'invalid query'],
+    503: [...READ_VALUES, 'too many streams', 'stopping'],
+  },
 })

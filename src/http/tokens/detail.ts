@@ -24,7 +24,7 @@ export const create = describe({
     example: { ...EXAMPLE, token: 'tb_dp_2oDgUwbY0yJrM0q3n2bqf0hRzvW6m1kx' },
   },
   errors: [400, 401, 403, 409, 413, 415, 503],
-  errorValues: { 400: ['invalid token'] },
+  errorValues: { 400: ['invalid token', 'invalid request'] },
 })
 
 export const list = describe({

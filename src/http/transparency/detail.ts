@@ -24,7 +24,7 @@ export const keysDetail = describe({
     example:
       'stats.example.com/audit/log/0+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k\n',
   },
-  errors: [401, 403, 503],
+  errors: [400, 401, 403, 503],
 })
 
 export const checkpointDetail = describe({
@@ -65,6 +65,7 @@ export const inclusionDetail = describe({
     example: { shard: 0, position: 41, tree_size: 42, leaf_hash: HASH, hashes: [HASH] },
   },
   errors: [400, 401, 403, 404, 503],
+  errorValues: { 400: ['invalid request', 'invalid query'] },
 })
 
 export const consistencyDetail = describe({
@@ -77,6 +78,7 @@ export const consistencyDetail = describe({
     example: { shard: 0, from: 40, to: 42, hashes: [HASH] },
   },
   errors: [400, 401, 403, 404, 503],
+  errorValues: { 400: ['invalid request', 'invalid query'] },
 })
 
 const proofFile = {
@@ -104,5 +106,5 @@ export const receiptDetail = describe({
   body: { schema: ReceiptBody, example: { position: '0/41' } },
   ok: proofFile,
   errors: [400, 401, 403, 404, 413, 415, 503],
-  errorValues: { 503: ['not signed yet'] },
+  errorValues: { 400: ['invalid request', 'invalid request body'], 503: ['not signed yet'] },
 })

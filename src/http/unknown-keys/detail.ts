@@ -57,7 +57,7 @@ export const adopt = describe({
   optionalHeaders: ['Tallybook-Position'],
   errors: [400, 401, 403, 408, 409, 413, 415, 422, 503],
   errorValues: {
-    400: [INVALID_ADOPTION, 'invalid request body'],
+    400: [INVALID_ADOPTION, 'invalid request body', 'invalid request'],
     409: [CONFLICT],
     422: [TOO_LARGE],
     503: [
