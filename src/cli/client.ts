@@ -27,11 +27,12 @@ export async function connectToService<Roles extends Role>(
   const config = readConfig(process.env)
   const tokens = new Map<Role, string>()
   for (const role of roles) tokens.set(role, await readToken(config.dataDir, role, config.tokens))
-  const { host, port } = config
-  const base = (url ?? `http://${host.includes(':') ? `[${host}]` : host}:${port}`).replace(
-    /\/+$/,
-    '',
-  )
+  const { host, port, certificate } = config
+  const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`
+  const own = `${certificate === null ? 'http' : 'https'}://${authority}`
+  const base = (url ?? own).replace(/\/+$/, '')
+  // The certificate of a service on this machine is for the name that others use.
+  const tls = url === undefined ? { tls: { rejectUnauthorized: false } } : {}
   return {
     url: base,
     send: async (role, method, path, body, headers = {}) => {
@@ -39,6 +40,7 @@ export async function connectToService<Roles extends Role>(
         method,
         headers: { authorization: `Bearer ${tokens.get(role)}`, ...headers },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...tls,
       }
       const response = await fetch(base + path, request).catch((error: Error) => {
         throw new UserError(`No service answers at ${base} (${error.message}): start one first.`)

@@ -19,6 +19,10 @@ export type Intervals = {
     /** An instance counts as gone after this long without a heartbeat, by the database's clock. */
     silentAfterMs: number
   }
+  certificate: {
+    /** How often to look for a renewed certificate. */
+    pollIntervalMs: number
+  }
   tokens: {
     /** How often to poll for tokens that other instances have created or revoked. */
     pollIntervalMs: number
@@ -108,6 +112,7 @@ export const INTERVALS: Intervals = {
   // This costs three statements a second, and a killed instance's shards have a new owner within
   // four seconds. Silence is three heartbeats, so that a late or lost one costs nothing.
   instances: { heartbeatMs: 1_000, silentAfterMs: 3_000 },
+  certificate: { pollIntervalMs: 10_000 },
   // A token that is revoked through one instance is refused by the others after a second.
   tokens: { pollIntervalMs: 1_000 },
   // One flush a second tests if a failed shard is available again.

@@ -50,6 +50,7 @@ export type ServiceOptions = {
       Pick<
         Config,
         | 'basePath'
+        | 'certificate'
         | 'trustedProxies'
         | 'verifyAt'
         | 'logPublic'

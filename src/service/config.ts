@@ -6,6 +6,9 @@ import { UserError } from '../platform/user-error.ts'
 import { findNameProblem } from '../proofs/merkle/key.ts'
 import { VARIABLES, type Variable, type VariableName } from './variables.ts'
 
+/** Paths of a certificate and its private key, in PEM. */
+export type CertificateFiles = { cert: string; key: string }
+
 /** The configuration, read from the environment. */
 export type Config = {
   host: string
@@ -36,6 +39,8 @@ export type Config = {
   countedAtDays: number
   /** How many distinct values of a dimension a shard counts in a day. */
   dimensionValues: number
+  /** The certificate for HTTPS; null serves plain HTTP. */
+  certificate: CertificateFiles | null
   /** Proxies that are believed when they name a client; null for none. */
   trustedProxies: BlockList | null
   /** How many unknown tokens one address may present per minute. */
@@ -126,6 +131,12 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     problems.push(`${name} must be a path such as /tallybook, of letters, digits and - . _ ~.`)
     return ''
   }
+  const certificate = (certName: VariableName, keyName: VariableName) => {
+    const [cert, key] = [text(certName), text(keyName)]
+    if (cert !== null && key !== null) return { cert, key }
+    if (cert !== key) problems.push(`${certName} and ${keyName} must both be set, or neither.`)
+    return null
+  }
   const networks = (name: VariableName) => {
     const value = text(name)
     const parsed = value === null ? null : parseNetworks(value)
@@ -156,6 +167,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     registerPerDay: registerPerDay('TALLYBOOK_UNKNOWN_KEYS', 'TALLYBOOK_REGISTER_PER_DAY'),
     countedAtDays: integer('TALLYBOOK_COUNTED_AT_DAYS', 1, 3_650),
     dimensionValues: integer('TALLYBOOK_DIMENSION_VALUES', 1, 10_000),
+    certificate: certificate('TALLYBOOK_TLS_CERT', 'TALLYBOOK_TLS_KEY'),
     trustedProxies: networks('TALLYBOOK_TRUSTED_PROXIES'),
     unknownTokens: integer('TALLYBOOK_UNKNOWN_TOKENS', 1, 1_000_000_000),
     maxSubscribers: integer(

@@ -8,13 +8,13 @@ import { migrate } from '../platform/postgres/migrate.ts'
 import { readNameOrder } from '../platform/postgres/names.ts'
 import { connectAsOwner, openPools, type Pools } from '../platform/postgres/pool.ts'
 import { refuseSharedSessions } from '../platform/postgres/pooler.ts'
-import { UserError } from '../platform/user-error.ts'
 import { scheduleVerifications } from '../proofs/integrity/scheduled/schedule.ts'
 import { keepPeriodsOpen } from '../quota/open-periods.ts'
 import { createCheckpoints } from '../read-model/projector/checkpoint.ts'
 import { sweepGenerations } from '../read-model/rebuild/generation.ts'
 import { type Components, createComponents, type ServiceOptions } from './components.ts'
 import { DEFAULT_IDLE_SECONDS } from './config.ts'
+import { Listener } from './listener.ts'
 import { createApp, createMetricsApp } from './routes.ts'
 
 const NOT_DISTRIBUTED =
@@ -24,9 +24,6 @@ const NOT_DISTRIBUTED =
 const NO_ICU =
   'PostgreSQL had no ICU support when the schema was created: lists by name use the ' +
   "database's own collation."
-
-type App = ReturnType<typeof createApp>
-type Server = App['server']
 
 /** A running service. */
 export type Service = {
@@ -92,56 +89,38 @@ async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promi
   })
   await components.rebuilds.startChanged()
   await components.instances.join()
-  let metricsServer: Server = null
+  const { pollIntervalMs } = (options.intervals ?? INTERVALS).certificate
+  const common = { certificate: null, basePath: '', pollIntervalMs, logger }
+  const { certificate = null } = config
+  const listener = new Listener(app, { ...common, host, port, basePath, certificate })
+  const metricsListener =
+    metricsAddress &&
+    new Listener(createMetricsApp(components.metrics, components.admission, metricsToken), {
+      ...common,
+      ...metricsAddress,
+    })
   try {
-    if (metricsAddress !== null) {
-      metricsServer = listen(
-        createMetricsApp(components.metrics, components.admission, metricsToken),
-        metricsAddress,
-      )
-    }
-    listen(app, { host, port })
+    await metricsListener?.start()
+    await listener.start()
   } catch (error) {
-    await metricsServer?.stop(true)
+    await metricsListener?.end()
     await components.instances.leave()
     throw error
   }
   components.projector.start()
   components.integrator.start()
   const timers = startTimers(options, pools, components)
-  const authority = `${host.includes(':') ? `[${host}]` : host}:${app.server?.port ?? port}`
   return {
-    url: `http://${authority}${basePath}`,
+    url: listener.url,
     stop: async () => {
       stopping = true
       for (const timer of timers) timer.stop()
-      void metricsServer?.stop(true)
-      await stopComponents(components, app.server, options.intervals?.stop ?? INTERVALS.stop)
+      void metricsListener?.end()
+      await stopComponents(components, listener, options.intervals?.stop ?? INTERVALS.stop)
       await reads.close()
       await pools.close()
     },
   }
-}
-
-/** Starts listening. Throws a UserError that states why it can't, and what to do. */
-function listen(
-  app: { listen(options: { hostname: string; port: number }): unknown; server: Server },
-  { host, port }: { host: string; port: number },
-): Server {
-  try {
-    app.listen({ hostname: host, port })
-    return app.server
-  } catch (error) {
-    const reason = LISTEN_FAILURES[(error as NodeJS.ErrnoException).code ?? '']
-    if (reason === undefined) throw error
-    throw new UserError(`The service can't listen on ${host}:${port}: ${reason}.`)
-  }
-}
-
-const LISTEN_FAILURES: Record<string, string> = {
-  EADDRINUSE: 'another program listens there. Stop it, or choose another port',
-  EACCES: 'ports below 1024 need a privilege. Choose another port',
-  EADDRNOTAVAIL: 'this machine has no such address. Choose another host',
 }
 
 /** Starts periodic work. */
@@ -169,7 +148,7 @@ function startTimers(
  */
 async function stopComponents(
   components: Components,
-  server: Server,
+  listener: Listener,
   { drainMs, timeoutMs }: Intervals['stop'],
 ): Promise<void> {
   const leaving = components.instances.leave()
@@ -182,10 +161,10 @@ async function stopComponents(
   // Accepted flushes reach the database and are answered.
   const drained = Promise.all([
     ...[components.log.stop(), components.worker.stop()],
-    ...[server?.stop(), components.attestations.stop()],
+    ...[listener.stop(), components.attestations.stop()],
   ])
   await withinOr(drainMs, drained, null)
-  await server?.stop(true)
+  await listener.end()
   const projected = Promise.all([components.projector.stop(), components.integrator.stop()])
   const ended = components.worker.end(timeoutMs)
   await withinOr(timeoutMs, projected, null)

@@ -13,6 +13,13 @@ export const VARIABLES = {
     default: null,
     meaning: 'Path prefix, such as `/tallybook`, if a proxy shares its host with other programs.',
   },
+  TALLYBOOK_TLS_CERT: {
+    default: null,
+    meaning:
+      'File with a certificate and its chain, in PEM, to serve HTTPS. If the file changes, the ' +
+      'new certificate is used within 10 s.',
+  },
+  TALLYBOOK_TLS_KEY: { default: null, meaning: 'File with its private key, in PEM.' },
   TALLYBOOK_TRUSTED_PROXIES: {
     default: null,
     meaning:

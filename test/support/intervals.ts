@@ -9,6 +9,7 @@ import { INTERVALS, type Intervals } from '../../src/platform/intervals.ts'
 export const TEST_INTERVALS: Intervals = {
   database: INTERVALS.database,
   instances: { heartbeatMs: 500, silentAfterMs: 3_000 },
+  certificate: { pollIntervalMs: 100 },
   tokens: { pollIntervalMs: 300 },
   log: INTERVALS.log,
   projector: { pollIntervalMs: 300, helpAfterMs: 100, retryAfterMs: 20 },

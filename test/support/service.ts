@@ -4,7 +4,7 @@ import { parseNetworks } from '../../src/http/clients.ts'
 import type { Intervals } from '../../src/platform/intervals.ts'
 import type { ServerAddress } from '../../src/platform/postgres/pool.ts'
 import type { Origin } from '../../src/proofs/transparency/origin.ts'
-import { DEFAULT_IDLE_SECONDS } from '../../src/service/config.ts'
+import { type CertificateFiles, DEFAULT_IDLE_SECONDS } from '../../src/service/config.ts'
 import { type Service, startService } from '../../src/service/service.ts'
 import { TEST_INTERVALS } from './intervals.ts'
 import { makeOrigin } from './origin.ts'
@@ -46,6 +46,8 @@ export type TestServiceOptions = {
   metricsAddress?: { host: string; port: number }
   bodyLimitBytes?: number
   unknownTokens?: number
+  /** Files for HTTPS; plain HTTP if absent. */
+  certificate?: CertificateFiles
   /** Networks of proxies; see TALLYBOOK_TRUSTED_PROXIES. */
   trustedProxies?: string
   /** Register at most so many unknown keys per day; null, the default, registers none. */
@@ -79,6 +81,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       bodyLimitBytes: options.bodyLimitBytes ?? 16 * 1024 * 1024,
       // Tests send many unknown tokens.
       unknownTokens: options.unknownTokens ?? 1_000_000,
+      certificate: options.certificate ?? null,
       trustedProxies: options.trustedProxies ? parseNetworks(options.trustedProxies) : null,
       registerPerDay: options.registerPerDay ?? null,
       ...(options.countedAtDays !== undefined && { countedAtDays: options.countedAtDays }),
