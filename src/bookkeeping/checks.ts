@@ -122,11 +122,29 @@ export function findBroken(
         ) d
         left join (
           select t.account, ${totalOfRows(transaction, { ...shape, maxima: [] }, 't')}
-          from (${liveSource(transaction).counters(kind, accounts)}) t
+          from (${countersOf(transaction, columns, accounts)}) t
           group by t.account
         ) n on n.account = d.account
       where ${transaction.unsafe(rules.join(' or '))}`
   })
+}
+
+/** The most accounts that are looked for one by one in each row of counters, as pages are. */
+const MAX_COMPARED = 100
+
+/**
+ * A `select` of the counters of accounts. Many accounts are joined by a hash: 10,000 among 50,000
+ * take 0.1 s instead of 2 s.
+ */
+function countersOf(
+  transaction: Transaction,
+  { kind, accounts: { length } }: Columns,
+  accounts: Fragment,
+): Fragment {
+  const source = liveSource(transaction)
+  if (length <= MAX_COMPARED) return source.counters(kind, accounts)
+  return transaction`
+    select c.* from (${source.counters(kind, null)}) c where c.account in (${accounts})`
 }
 
 /**
