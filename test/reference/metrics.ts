@@ -3,16 +3,21 @@ import { page, table } from './markdown.ts'
 
 type Described = { name: string; help: string; type: string; labelNames: string[] }
 
-/** docs/reference/metrics.md. */
-export async function describeMetrics(): Promise<string> {
+/** Returns all metrics of the service and of its process. */
+export async function readMetrics(): Promise<Described[]> {
   // Only a scrape uses the sources.
   const sources = { replicas: [] } as unknown as ConstructorParameters<typeof Metrics>[0]
   const { registry } = new Metrics(sources)
   const types = new Map((await registry.getMetricsAsJSON()).map(({ name, type }) => [name, type]))
-  const metrics = (registry.getMetricsAsArray() as unknown as Described[]).map((metric) => ({
+  return (registry.getMetricsAsArray() as unknown as Described[]).map((metric) => ({
     ...metric,
     type: String(types.get(metric.name)),
   }))
+}
+
+/** docs/reference/metrics.md. */
+export async function describeMetrics(): Promise<string> {
+  const metrics = await readMetrics()
   const own = metrics.filter(({ name }) => name.startsWith('tallybook_'))
   const others = metrics.filter((metric) => !own.includes(metric))
   return page('Metrics', 'the registry of src/http/metrics', [
