@@ -12,14 +12,16 @@ export type Past = { positions: Positions; quarters: readonly PartialQuarterHour
 
 /**
  * Selects backdated rows of listed keys, with the quarter hour in which quota periods count them
- * (see `Act.quarter`). Without `past` as they are now. Leaves out what resets took away.
+ * (see `Act.quarter`). Without `past` as they are now. Leaves out what resets took away. `isLong` if
+ * very many keys may be listed.
  */
 export function selectBackdated(
   transaction: Transaction,
   listed: Fragment,
   past: Past | null,
+  isLong = false,
 ): Fragment {
-  const scope: Scope = { kind: 'key', account: null, listed }
+  const scope: Scope = { kind: 'key', account: null, listed, isLong }
   const rows =
     past === null
       ? backdatedRows(transaction, scope)

@@ -102,7 +102,7 @@ function selectUsed(
             and u.quarter >= ${firstStartOf(kinds)}::timestamptz
           union all
           select p.number, u.quota_used
-          from (${selectBackdated(transaction, summed, past)}) u
+          from (${selectBackdated(transaction, summed, past, listed === null)}) u
             join p on p.account = u.account
           where not p.is_reset and u.quarter >= p.start
           union all

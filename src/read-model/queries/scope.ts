@@ -12,6 +12,8 @@ export type Scope = {
   account: number | string | null
   /** A `select` of the accounts to read instead of all, if `account` is null. */
   listed?: Fragment
+  /** True if that may be very many: then backdated rows are not searched for each of them. */
+  isLong?: boolean
 }
 
 /** All provider groups: every request of a group is counted once. */
@@ -44,11 +46,13 @@ export function timelyRows(sql: Sql | Transaction, { kind, account, listed }: Sc
  * A `select` of backdated usage: shard, quarter, position, account, and the summed columns. The
  * statement is kept simple, because it is planned with every read of usage.
  */
-export function backdatedRows(sql: Sql | Transaction, { kind, account, listed }: Scope): Fragment {
+export function backdatedRows(sql: Sql | Transaction, scope: Scope): Fragment {
+  const { kind, account, listed, isLong = false } = scope
   const { id, type, sums } = ACCOUNTS[kind]
   const name = sql`u.${sql(id)}`
   const isOne = () => sql`${name} = ${account}::${sql.unsafe(type)}`
-  const isAny = () => (listed ? isListed(sql, name, listed) : isKnown(sql, kind, name))
+  const isIn = () => (isLong ? sql`${name} in (${listed!})` : isListed(sql, name, listed!))
+  const isAny = () => (listed ? isIn() : isKnown(sql, kind, name))
   return sql`
     select u.shard, u.quarter, u.position, ${name} as account, ${listOf(sql, sums, 'u')}
     from ${sql(backdatedTable(kind))} u
