@@ -12,8 +12,8 @@ export type Past = { positions: Positions; quarters: readonly PartialQuarterHour
 
 /**
  * Selects backdated rows of listed keys, with the quarter hour in which quota periods count them
- * (see `Act.quarter`). Without `past` as they are now. Leaves out what resets took away. `isLong` if
- * very many keys may be listed.
+ * (see `Act.quarter`). Without `past` as they are now. Leaves out what resets took away. `isLong`
+ * says that very many keys may be listed.
  */
 export function selectBackdated(
   transaction: Transaction,
