@@ -1,20 +1,24 @@
 /**
- * `bun run build [targets] [--output <folder>]` builds the executable of this machine, of the named
- * targets, or of `all`, into dist/ or that folder. It contains the console, the migrations and
+ * `bun run build [targets] [--deb] [--output <folder>]` builds the executable of this machine, of the
+ * named targets, or of `all`, into dist/ or that folder. It contains the console, the migrations and
  * everything else that the program reads. Its PostgreSQL is an archive that has to be next to it;
- * without the archive, and on musl, it needs DATABASE_URL.
+ * without the archive, and on musl, it needs DATABASE_URL. `--deb` also packs both for Debian.
  */
 import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { PostgresArchive } from '../../src/platform/shipped/embedded.ts'
+import { packDeb } from './deb.ts'
 import { collect, EMBEDDED_MODULE, ROOT, WORKER_MODULE } from './embedded.ts'
 import { savePostgres } from './postgres.ts'
 import { findTarget, TARGETS, type Target, thisTarget } from './targets.ts'
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
-    options: { output: { type: 'string', default: join(ROOT, 'dist') } },
+    options: {
+      deb: { type: 'boolean', default: false },
+      output: { type: 'string', default: join(ROOT, 'dist') },
+    },
     allowPositionals: true,
   })
   const { output } = values
@@ -33,7 +37,11 @@ async function main(): Promise<void> {
       await rm(folder, { recursive: true, force: true })
     }
     await report(join(output, name))
-    if (archive !== null) await report(join(output, archive.name))
+    if (archive === null) continue
+    await report(join(output, archive.name))
+    if (!values.deb || target.postgres?.os !== 'linux') continue
+    const files = { executable: join(output, name), archive: join(output, archive.name) }
+    await report(await packDeb(target.postgres, files, output))
   }
 }
 

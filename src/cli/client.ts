@@ -6,9 +6,12 @@ import { readConfig } from '../service/config.ts'
 /** Sends requests to a running service with the tokens of `Roles`. */
 export type Client<Roles extends Role> = {
   url: string
-  /** Returns the JSON answer. Throws UserError with the service's answer if it refuses. */
+  /**
+   * Sends a request with the token of a role, or with none. Returns the JSON answer. Throws
+   * UserError with the service's answer if it refuses.
+   */
   send<Answer>(
-    role: Roles,
+    role: Roles | null,
     method: string,
     path: string,
     body?: unknown,
@@ -38,7 +41,7 @@ export async function connectToService<Roles extends Role>(
     send: async (role, method, path, body, headers = {}) => {
       const request = {
         method,
-        headers: { authorization: `Bearer ${tokens.get(role)}`, ...headers },
+        headers: { ...(role && { authorization: `Bearer ${tokens.get(role)}` }), ...headers },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         ...tls,
       }
@@ -47,7 +50,7 @@ export async function connectToService<Roles extends Role>(
       })
       const text = await response.text()
       if (response.ok) return (text === '' ? null : JSON.parse(text)) as never
-      if (response.status === 401) throw unknownToken(base, role)
+      if (response.status === 401 && role !== null) throw unknownToken(base, role)
       throw new UserError(`${method} ${path} answered ${response.status}, ${reasonOf(text)}`)
     },
   }

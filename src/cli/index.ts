@@ -46,6 +46,10 @@ export const COMMANDS: Record<string, Command> = {
     load: () => import('./token.ts').then(({ token: run, USAGE: usage }) => ({ run, usage })),
     help: 'token         create, list and revoke tokens of a running service',
   },
+  health: {
+    load: () => import('./health.ts').then(({ health: run, USAGE: usage }) => ({ run, usage })),
+    help: 'health        check that a running service can take flushes',
+  },
   export: {
     load: () => import('./export.ts').then(({ exportLog: run, USAGE: usage }) => ({ run, usage })),
     help: 'export        write the log to an archive',

@@ -90,8 +90,11 @@ describe.skipIf(!hasRegistry)('an executable', () => {
       return state === 'finished' && { problems }
     })
     expect(problems).toEqual({ problems: 0 })
+    const checked = run(['health', url])
+    expect([await checked.exited, await checked.stdout.text()]).toEqual([0, 'ready\n'])
     service.kill('SIGTERM')
     expect(await service.exited).toBe(0)
+    expect(await run(['health', url]).exited).toBe(1)
   })
 
   test('runs commands', async () => {
