@@ -52,8 +52,7 @@ const MATRIX: Record<string, Variation> = {
   'test/bookkeeping/log-scan': {},
   'test/bookkeeping/repeated-acts': {},
   // One shard has more unknown keys than it keeps apart; another one has not.
-  'test/bookkeeping/partly-listed': { shards: TWO, only: true },
-  'test/bookkeeping/unlisted': { shards: ONE, only: true },
+  'test/bookkeeping/unlisted': { shards: TWO, only: true },
   'test/quota/': { shards: TWO },
   'test/quota/catalog': { server: true },
   'test/quota/reshard': {},
