@@ -4,8 +4,8 @@ import { KNOWN_KEYS } from './history.ts'
 import type { Timings } from './network-timing.ts'
 import { isRefusal, read, send, type Traffic } from './traffic.ts'
 
-/** Average milliseconds between two requests of a client. */
-const PAUSE_MS = 80
+/** Milliseconds until a client subscribes again after its stream has ended. */
+const RETRY_MS = 80
 
 /** Reads of all kinds, of the present and of the past. */
 const READS = [
@@ -34,10 +34,10 @@ const LOG_READS = [
 
 /** Reads random paths of one list, one after the other. */
 export async function readAll(traffic: Traffic, paths: 'reads' | 'log'): Promise<void> {
-  const { history, random, isOver } = traffic
+  const { history, random, isOver, pauseMs = 0 } = traffic
   const all = paths === 'reads' ? READS : LOG_READS
   while (!isOver()) {
-    await Bun.sleep(random.below(2 * PAUSE_MS))
+    await Bun.sleep(random.below(2 * pauseMs))
     const path = random.pick(all)
     const answer = await read(traffic, path.endsWith('=') ? `${path}0/0` : path)
     if (answer === null) history.violate(`${path}: no answer`)
@@ -50,9 +50,9 @@ export async function readAll(traffic: Traffic, paths: 'reads' | 'log'): Promise
 
 /** Signs in, reads with the cookie, and signs out. */
 export async function browse(traffic: Traffic): Promise<void> {
-  const { history, random, isOver, urls } = traffic
+  const { history, random, isOver, urls, pauseMs = 0 } = traffic
   while (!isOver()) {
-    await Bun.sleep(random.below(10 * PAUSE_MS))
+    await Bun.sleep(random.below(10 * pauseMs))
     const url = random.pick(urls())
     const cookie = await signIn(traffic, url)
     if (cookie === null) continue
@@ -119,7 +119,7 @@ export class Subscriber {
       await this.#subscribe().catch(() => {
         // The stream was interrupted or refused: subscribe again.
       })
-      await Bun.sleep(PAUSE_MS)
+      await Bun.sleep(RETRY_MS)
     }
   }
 
@@ -129,7 +129,7 @@ export class Subscriber {
       const query = this.traffic.random.pick(['shard=0', 'shard=all', 'shard=all&after=0/0'])
       const stream = await this.#open(query).catch(() => null)
       stream?.cut()
-      await Bun.sleep(this.traffic.random.below(10 * PAUSE_MS))
+      await Bun.sleep(this.traffic.random.below(10 * RETRY_MS))
     }
   }
 

@@ -8,8 +8,8 @@ import { REQUEST_KINDS } from './network-timing.ts'
 /** Campaigns at once: most of their time is spent waiting. */
 const AT_ONCE = 6
 
-/** The delay of each chunk under the fault `delay`. */
-const DELAY_MS = { shortest: 100, longest: 3_000 }
+/** The delay of each chunk under the fault `delay`, the load, and the time-outs. */
+const CONDITIONS = { delayMs: { shortest: 100, longest: 3_000 }, pauseMs: 60, bounds: REAL }
 
 type Pair = { fault: NetworkFault; purpose: Purpose; hasOther: boolean }
 
@@ -37,7 +37,7 @@ export async function runNetworkCampaigns(
   const work = async () => {
     for (let next = queue.shift(); next; next = queue.shift()) {
       const [i, pair] = next
-      const options = { seed: seed + i, faultMs: 1_000 * seconds, delayMs: DELAY_MS, bounds: REAL }
+      const options = { seed: seed + i, faultMs: 1_000 * seconds, ...CONDITIONS }
       const report = await failNetwork({ ...pair, ...options }).catch((error: Error) => {
         throw new Error(`${pair.fault} of ${pair.purpose}: ${error.message}`, { cause: error })
       })

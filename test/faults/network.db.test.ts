@@ -13,6 +13,7 @@ const OPTIONS = {
   // Longer than it takes to detect a dead connection and to give up on a new one.
   faultMs: 3_500,
   delayMs: { shortest: 20, longest: 600 },
+  pauseMs: isFull ? 60 : 150,
   bounds: SHORT,
 }
 

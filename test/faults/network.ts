@@ -29,8 +29,6 @@ import { post, type Traffic, watch } from './traffic.ts'
 
 const SHARDS = 2
 const POSTERS = 3
-/** Average ms between two flushes of a poster: clients share a thread with the service. */
-const PAUSE_MS = 60
 /** Milliseconds of normal traffic before the fault and after the recovery. */
 const CALM_MS = 500
 /** Milliseconds after which a client gives up: far more than any request may take. */
@@ -45,6 +43,8 @@ export type NetworkOptions = {
   /** How long the fault lasts. */
   faultMs: number
   delayMs: { shortest: number; longest: number }
+  /** Average ms between two requests of a client: clients share a thread with the service. */
+  pauseMs: number
   bounds: Bounds
 }
 
@@ -183,7 +183,7 @@ class Campaign {
       random: makeRandom(this.options.seed * 100 + number),
       isOver: () => this.#isOver,
       timeoutMs: TIMEOUT_MS,
-      pauseMs: PAUSE_MS,
+      pauseMs: this.options.pauseMs,
       onSent: (method, sent) => this.#timings.begin(method, sent),
     }
   }
