@@ -13,7 +13,6 @@ export const EXCLUDED_FILES: Record<string, string> = {
   'test/log/overtaken.db':
     'a trigger raises the error of a moving shard; citus-moves.db moves a real one',
   'test/platform/postgres/schema.db': COLUMNS,
-  'test/bookkeeping/unlisted': 'expects all names in one shard',
   'test/console/': 'tests what a browser does with routes that test/http covers',
 }
 
