@@ -1,0 +1,53 @@
+import { expect, test } from 'bun:test'
+import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { $ } from 'bun'
+import { ROOT } from '../../deploy/build/embedded.ts'
+import { version } from '../../package.json'
+import { isFull } from '../support/full.ts'
+import { readUrl } from '../support/process.ts'
+
+type Packed = { files: { path: string }[] }[]
+
+test('the npm package has the service with the patched driver, and nothing else', async () => {
+  const [packed] = (await $`npm pack --dry-run --json`.cwd(ROOT).json()) as Packed
+  const paths = packed!.files.map(({ path }) => path)
+  const folders = new Set(
+    paths.map((path) => path.split('/')[0]!).filter((name) => !/\.|LICENSE/.test(name)),
+  )
+  expect([...folders].sort()).toEqual(['deploy', 'node_modules', 'sql', 'src'])
+  for (const path of ['src/main.ts', 'sql/grants.sql', 'deploy/npm/tallybook.mjs']) {
+    expect(paths).toContain(path)
+  }
+  const bundled = paths.filter((path) => path.startsWith('node_modules/'))
+  expect(bundled).toContain('node_modules/postgres/src/connection.js')
+  expect(bundled.filter((path) => !path.startsWith('node_modules/postgres/'))).toEqual([])
+})
+
+test.skipIf(!isFull)('npx tallybook runs the service of an installed package', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'tallybook-npm-'))
+  // As root, the user that runs PostgreSQL must be able to enter.
+  await chmod(folder, 0o711)
+  try {
+    await $`npm pack --pack-destination ${folder}`.cwd(ROOT).quiet()
+    const [archive] = await readdir(folder)
+    await writeFile(join(folder, 'package.json'), '{}')
+    await $`npm install --no-audit --no-fund ./${archive}`.cwd(folder).quiet()
+    const run = (...args: string[]) =>
+      Bun.spawn(['npx', 'tallybook', ...args], {
+        cwd: folder,
+        env: { PATH: process.env.PATH!, HOME: folder, TALLYBOOK_PORT: '0' },
+        stdout: 'pipe',
+        stderr: 'pipe',
+      })
+    expect(await run('--version').stdout.text()).toBe(`tallybook ${version}\n`)
+    const service = run()
+    const url = await readUrl(service)
+    expect((await fetch(`${url}/health/ready`)).status).toBe(200)
+    service.kill('SIGTERM')
+    await service.exited
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})
