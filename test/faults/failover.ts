@@ -22,6 +22,10 @@ const SHARDS = 2
 const FLUSH = '/internal/apikey-stats/flush'
 
 const POSTERS = 4
+/** Milliseconds between two requests of a client, which shares a thread with the service. */
+const PAUSE_MS = 10
+/** Milliseconds until a refused request is sent again. */
+const RETRY_MS = 20
 export const NOT_SIGNED = 'transparency: not signed'
 
 /** A phase in which one server has the address, and the flushes acknowledged during it. */
@@ -197,8 +201,9 @@ class Failover {
         } else if (response !== null && !isRefusal(response.status)) {
           this.#violate(`a flush was answered ${response.status}`)
           return
-        } else await Bun.sleep(20)
+        } else await Bun.sleep(RETRY_MS)
       }
+      await Bun.sleep(PAUSE_MS)
     }
   }
 
@@ -210,12 +215,13 @@ class Failover {
       const least = phase.acked.size
       const response = await this.#service.fetch('admin', paths[i % 2]!).catch(() => null)
       if (response?.status !== 200 || phase !== this.#phase) {
-        await Bun.sleep(20)
+        await Bun.sleep(RETRY_MS)
         continue
       }
       const body = (await response.json()) as { total_requests?: number; total?: object }
       const { total_requests = 0 } = (body.total ?? body) as { total_requests?: number }
       if (total_requests < least) this.#violate(`a read has ${total_requests} of ${least} flushes`)
+      await Bun.sleep(PAUSE_MS)
     }
   }
 
@@ -228,7 +234,7 @@ class Failover {
         if (response?.status !== 200) continue
         this.#heads.push({ shard, phase, text: textOf(await response.text()) })
       }
-      await Bun.sleep(20)
+      await Bun.sleep(RETRY_MS)
     }
   }
 
