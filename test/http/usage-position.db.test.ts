@@ -10,6 +10,9 @@ const service = useService()
 
 type Body = { total: { total_requests?: number; request_count?: number } }
 
+/** Milliseconds between two flushes of a poster. Each read takes longer. */
+const PAUSE_MS = 5
+
 /** Reads usage while flushes arrive. Returns the total and the positions of each answer. */
 async function readWhileFlushing(query: string, reads: number) {
   let isOver = false
@@ -17,6 +20,7 @@ async function readWhileFlushing(query: string, reads: number) {
     while (!isOver) {
       await service.post('/internal/apikey-stats/flush', { keys: [{ api_key_id: 7, requests: 1 }] })
       await service.post('/internal/stats/flush', { keys: [{ token_hash: 'a', requests: 1 }] })
+      await Bun.sleep(PAUSE_MS)
     }
   })
   const seen: { positions: number[]; shown: number }[] = []

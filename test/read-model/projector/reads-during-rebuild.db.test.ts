@@ -17,6 +17,9 @@ type Rated = { total_requests: number }
 
 const PATHS = ['/admin/apikey-stats/summary', '/admin/api-keys/1', '/admin/usage?api_key_id=1']
 
+/** Milliseconds between two requests. Rebuilds take longer; without a pause they fill a core. */
+const PAUSE_MS = 5
+
 let service: TestService
 let pools: Pools
 let owner: Sql
@@ -44,6 +47,7 @@ test('readers and writers notice nothing of concurrent rebuilds', async () => {
       })
       if (response.status !== 200) errors.push(response.status)
       posted++
+      await Bun.sleep(PAUSE_MS)
     }
   }
   let reads = 0
@@ -62,6 +66,7 @@ test('readers and writers notice nothing of concurrent rebuilds', async () => {
       if (read - start[path]! < acknowledged) errors.push(`${path} misses acknowledged flushes`)
       total = read
       reads++
+      await Bun.sleep(PAUSE_MS)
     }
   }
   const start: Record<string, number> = {}
