@@ -25,7 +25,7 @@ export type Traffic = {
   isOver(): boolean
   /** How long (ms) a client waits for an answer. */
   timeoutMs?: number
-  /** Average milliseconds between two flushes of a poster. */
+  /** Average milliseconds between two flushes of a poster, or two reads of a watcher. */
   pauseMs?: number
   /** Called when a request is sent; its result is called with the status, 0 if there was none. */
   onSent?: (method: string, url: string) => (status: number) => void
@@ -240,7 +240,7 @@ export async function watch(traffic: Traffic): Promise<void> {
   const { history, random, isOver } = traffic
   let last: number[] = []
   while (!isOver()) {
-    await Bun.sleep(random.below(traffic.pauseMs ?? 40))
+    await Bun.sleep(random.below(2 * (traffic.pauseMs ?? 20)))
     const acked = history.ackedRequests
     const answer = await read(traffic, '/admin/apikey-stats/summary')
     if (answer === null || isRefusal(answer.status)) continue
