@@ -13,10 +13,12 @@ import type { ShardOwnership } from './ownership.ts'
 import type { ProjectionGroup } from './projection-groups.ts'
 
 /**
- * After a batch that took t, the projector idles for `factor` times t: it uses a tenth of the time,
- * nearly all of it for writing counters.
+ * After a batch that took t, the projector idles for IDLE_FACTOR times t: it uses a tenth of the
+ * time, nearly all of it for writing counters.
  */
-const IDLE = { factor: 9, shortestMs: 100, longestMs: 1_000 }
+const IDLE_FACTOR = 9
+/** Limits of this idle time, in milliseconds. */
+const IDLE_MS = { shortest: 100, longest: 1_000 }
 /**
  * While far behind, pause for `pause` ms. A wake-up less than `late` ms late means that the thread
  * has time to spare, and catching up goes on.
@@ -80,7 +82,7 @@ export class ShardProjector {
   noticeAppend(batch?: EntryBatch): void {
     if (batch) this.#batch?.foldAppended(batch)
     this.#appended = true
-    if (this.#hasWork) this.#sleep.wake('append')
+    if (!this.#batch || this.#isDue(this.#batch)) this.#sleep.wake('append')
   }
 
   /** Notifies that a reader on another instance waits for a position. */
@@ -170,8 +172,9 @@ export class ShardProjector {
       })
     }
     if (batch.events > 0) {
-      const mayWait = !isBehind && !batch.isAtNewer && !this.#hasReaders
-      if ((mayWait || this.#stopped) && !this.#isDue(batch)) return 'folded'
+      const isAtEnd = !isBehind && !batch.isAtNewer
+      if (isAtEnd && !this.#hasReaders && !this.#isDue(batch)) return 'folded'
+      if (this.#stopped && !this.#isDue(batch)) return 'folded'
       // Appends now go to the next batch, which starts where this one ends.
       this.#batch = batch.next()
       this.#wroteAt = performance.now()
@@ -200,15 +203,10 @@ export class ShardProjector {
   }
 
   #isDue(batch: FoldBatch): boolean {
-    const { shouldFlush, flushIntervalMs } = this.group
-    return shouldFlush(batch) || performance.now() - this.#wroteAt >= flushIntervalMs
-  }
-
-  /** True if a batch should be written, or a gap be closed before much has to be read for that. */
-  get #hasWork(): boolean {
-    const batch = this.#batch
-    if (!batch || this.#isDue(batch)) return true
-    return batch.hasGap && performance.now() - this.#polledAt >= this.intervals.pollIntervalMs
+    return (
+      this.group.shouldFlush(batch) ||
+      performance.now() - this.#wroteAt >= this.group.flushIntervalMs
+    )
   }
 
   /**
@@ -258,13 +256,13 @@ export class ShardProjector {
     if (outcome === 'standby') return this.#standBy()
     if (this.#hasReaders) return
     if (outcome === 'behind' && (await this.#hasSpareTime())) return
-    const idleMs = Math.min(Math.max(IDLE.factor * tookMs, IDLE.shortestMs), IDLE.longestMs)
+    const { longest } = this.group.idleMs
+    const idleMs = Math.min(Math.max(IDLE_FACTOR * tookMs, IDLE_MS.shortest), IDLE_MS.longest)
     await this.#sleepFor(idleMs, ['reader', 'stop'])
     if (outcome === 'behind' || this.#hasReaders) return
     // If nothing from this process is due, poll again only after the longest pause.
-    if (this.#appended && this.#hasWork) return
-    const leftMs = this.group.idleMs.longest - idleMs
-    await this.#sleepFor(leftMs, ['append', 'reader', 'ownership', 'stop'])
+    if (this.#appended && (!this.#batch || this.#isDue(this.#batch))) return
+    await this.#sleepFor(longest - idleMs, ['append', 'reader', 'ownership', 'stop'])
   }
 
   /** Pauses briefly. Returns true if this thread was idle and nothing was appended. */
