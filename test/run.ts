@@ -62,6 +62,7 @@ type Options = ReturnType<typeof readOptions>
 
 async function main(): Promise<void> {
   const options = readOptions()
+  if (options.files.length > 0) process.env.TALLYBOOK_TEST_PEERS ??= '1'
   if (options.watch) await watch(process.argv.slice(2))
   const server = await openServer(options)
   let counts: Counts

@@ -2,19 +2,20 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buildGoProgram, whyNoGo } from '../../test/support/go.ts'
+import { hasPeers } from '../../test/support/peers.ts'
 import { findPython, PYTHON_CLIENT } from './python.ts'
 
 /** A way to run the client of a language. */
 export type Driver = { language: string; name: string; command: readonly string[] }
 
 /**
- * `all`, or a language, to try everything with all drivers or with those of the language; `each` to
- * try samples with one driver of each language.
+ * `all`, or a language, to try everything with all drivers or with those of the language. Otherwise
+ * samples are tried with one driver of each language.
  */
 const { TALLYBOOK_TEST_CLIENTS: CHOSEN } = process.env
 
 /** False if samples are enough. */
-export const IS_COMPLETE = CHOSEN !== undefined && CHOSEN !== 'each'
+export const IS_COMPLETE = CHOSEN !== undefined
 
 const CLIENTS = join(import.meta.dir, '..')
 
@@ -25,8 +26,7 @@ export const GO_MINOR = 22
 export async function findDrivers(): Promise<{ drivers: Driver[]; remove(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'tallybook-drivers-'))
   const found = await findTypescript(folder)
-  // To build them takes as long as all else, so everyday runs leave them to .ci/run.
-  if (CHOSEN !== undefined) found.push(...(await findGo(folder)), ...(await findPythonDrivers()))
+  if (hasPeers) found.push(...(await findGo(folder)), ...(await findPythonDrivers()))
   const drivers = found.filter(
     ({ language }) => !IS_COMPLETE || ['all', language].includes(CHOSEN!),
   )
@@ -37,11 +37,9 @@ export async function findDrivers(): Promise<{ drivers: Driver[]; remove(): Prom
   }
 }
 
-/** Returns the drivers for scenarios that cost much: the first one, unless others were chosen. */
-export function forScenarios(drivers: readonly Driver[]): readonly Driver[] {
-  if (IS_COMPLETE) return drivers
-  return CHOSEN === 'each' ? oneOfEach(drivers) : drivers.slice(0, 1)
-}
+/** Returns the drivers for scenarios that cost much: one of each language, or those chosen. */
+export const forScenarios = (drivers: readonly Driver[]): readonly Driver[] =>
+  IS_COMPLETE ? drivers : oneOfEach(drivers)
 
 /** Returns the first driver of each language. */
 export const oneOfEach = (drivers: readonly Driver[]): Driver[] =>

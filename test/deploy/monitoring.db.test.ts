@@ -6,19 +6,14 @@ import { ALERTS } from '../../deploy/monitoring/alerts.ts'
 import { ROWS } from '../../deploy/monitoring/panels.ts'
 import { readMetrics } from '../reference/metrics.ts'
 import { freePort } from '../support/free-port.ts'
+import { hasPeer } from '../support/peers.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
 const RULES = join(import.meta.dir, '../../deploy/monitoring/rules.yaml')
 
-/** True if the program is installed; otherwise a line says that its tests are skipped. */
-function isInstalled(program: string): boolean {
-  if (Bun.which(program) !== null) return true
-  console.log(`skipped: there is no ${program} on this machine`)
-  return false
-}
-const hasPromtool = isInstalled('promtool')
-const hasPrometheus = isInstalled('prometheus')
+const hasPromtool = hasPeer('promtool')
+const hasPrometheus = hasPeer('prometheus')
 
 const queries = ROWS.flatMap(({ panels }) => panels.flatMap((panel) => panel.queries))
 

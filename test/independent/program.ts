@@ -1,11 +1,14 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { GO_FLAGS, runGo } from '../support/go.ts'
+import { GO_FLAGS, runGo, whyNoGo } from '../support/go.ts'
 
 const FOLDER = import.meta.dir
 
 /** The folder where Debian's golang-golang-x-mod-dev installs its packages. */
 const DEBIAN_PACKAGES = '/usr/share/gocode'
+
+/** The oldest minor version of Go 1 that compiles it. */
+const OLDEST = 19
 
 /** Milliseconds to wait for a module proxy that doesn't answer. */
 const DOWNLOAD_MS = 60_000
@@ -15,7 +18,8 @@ const DOWNLOAD_MS = 60_000
  * downloads once. Returns null, or the reason why it can't. Throws if the program doesn't compile.
  */
 export async function buildProgram(output: string): Promise<string | null> {
-  if (Bun.which('go') === null) return 'there is no Go on this machine'
+  const reason = await whyNoGo(OLDEST)
+  if (reason !== null) return reason
   const isDebian = existsSync(join(DEBIAN_PACKAGES, 'src/golang.org/x/mod/sumdb/tlog'))
   const env: Record<string, string> = isDebian
     ? { GO111MODULE: 'off', GOPATH: DEBIAN_PACKAGES }

@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { tryLock } from '../../src/platform/postgres/embedded/lock.ts'
+import { hasPeers, LEFT_TO_CI } from './peers.ts'
 
 // Programs and tests in Go.
 
@@ -47,8 +48,9 @@ export async function runGo(
   return { isSuccess: code === 0, output: `${output}${errors}` }
 }
 
-/** Returns null if this machine has Go 1.`minor` or newer, or says that it doesn't. */
+/** Returns null if tests with Go 1.`minor` or newer can run, or why they can't. */
 export async function whyNoGo(minor: number): Promise<string | null> {
+  if (!hasPeers) return `Go ${LEFT_TO_CI}`
   const reason = `there is no Go 1.${minor} or newer on this machine`
   if (Bun.which('go') === null) return reason
   const { output } = await runGo(['env', 'GOVERSION'], tmpdir())

@@ -4,19 +4,13 @@ import https from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from './free-port.ts'
+import { hasPeer } from './peers.ts'
 import { until } from './until.ts'
 
 const DOCS = join(import.meta.dir, '../../docs')
 
-/** True if the program is installed; otherwise a line says that its tests are skipped. */
-function isInstalled(program: string): boolean {
-  if (Bun.which(program) !== null) return true
-  console.log(`skipped: there is no ${program} on this machine`)
-  return false
-}
-
-export const hasNginx = isInstalled('nginx')
-export const hasCaddy = isInstalled('caddy')
+export const hasNginx = hasPeer('nginx')
+export const hasCaddy = hasPeer('caddy')
 
 /** A proxy in front of a service. */
 export type ReverseProxy = {
