@@ -26,7 +26,7 @@ const EVENTS_AFTER_LARGE = 16
 /** Statements sent together: more would be written to the connection in one go. */
 const CONCURRENT_WRITES = 8
 
-/** Newest batches buffered while an earlier one is missing; those before are read from the log. */
+/** Batches buffered while an earlier one is missing; if there are more, it will not come. */
 const MAX_BUFFERED = 8
 
 /**
@@ -96,7 +96,7 @@ export class FoldBatch {
   /** Folds a batch that was just committed, once everything before it is folded. */
   foldAppended(appended: EntryBatch): void {
     if (appended.firstPosition > this.position + 1 || this.#isFoldingLarge) {
-      if (this.#buffered.push(appended) > MAX_BUFFERED) this.#buffered.shift()
+      if (this.#buffered.length < MAX_BUFFERED) this.#buffered.push(appended)
       return
     }
     const { firstPosition, recordedAt, entries, payloadSha256s, previous } = appended
@@ -156,8 +156,7 @@ export class FoldBatch {
         continue
       }
       this.#foldBuffered()
-      // A long read leaves a gap to what was appended meanwhile; the next one is shorter.
-      if (events === 0 || (events < requested && large.length === 0 && !this.hasGap)) return false
+      if (large.length === 0 && events < requested) return false
       if (isEnough()) return true
     }
   }
@@ -232,7 +231,8 @@ export class FoldBatch {
   }
 
   #foldBuffered(): void {
-    const buffered = this.#buffered.splice(0).sort((a, b) => a.firstPosition - b.firstPosition)
+    const buffered = this.#buffered.sort((a, b) => a.firstPosition - b.firstPosition)
+    this.#buffered = []
     for (const appended of buffered) this.foldAppended(appended)
   }
 
