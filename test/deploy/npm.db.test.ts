@@ -9,10 +9,15 @@ import { hasPeer } from '../support/peers.ts'
 import { readUrl } from '../support/process.ts'
 import { until } from '../support/until.ts'
 
+/** The environment without what the npx that runs the tests has set for itself. */
+const ENV = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.toLowerCase().startsWith('npm_')),
+)
+
 type Packed = { files: { path: string }[] }[]
 
 test('the npm package has the service with the patched driver, and nothing else', async () => {
-  const [packed] = (await $`npm pack --dry-run --json`.cwd(ROOT).json()) as Packed
+  const [packed] = (await $`npm pack --dry-run --json`.env(ENV).cwd(ROOT).json()) as Packed
   const paths = packed!.files.map(({ path }) => path)
   const folders = new Set(
     paths.map((path) => path.split('/')[0]!).filter((name) => !/\.|LICENSE/.test(name)),
@@ -31,10 +36,10 @@ test.skipIf(!hasPeer('npx'))('npx tallybook runs the service of an installed pac
   // As root, the user that runs PostgreSQL must be able to enter.
   await chmod(folder, 0o711)
   try {
-    await $`npm pack --pack-destination ${folder}`.cwd(ROOT).quiet()
+    await $`npm pack --pack-destination ${folder}`.env(ENV).cwd(ROOT).quiet()
     const [archive] = await readdir(folder)
     await writeFile(join(folder, 'package.json'), '{}')
-    await $`npm install --no-audit --no-fund ./${archive}`.cwd(folder).quiet()
+    await $`npm install --no-audit --no-fund ./${archive}`.env(ENV).cwd(folder).quiet()
     const run = (...args: string[]) =>
       Bun.spawn(['npx', 'tallybook', ...args], {
         cwd: folder,
