@@ -6,13 +6,13 @@ export type Alert = {
   for: string
   /** `critical`: counts are refused, or a number may be wrong. */
   severity: 'critical' | 'warning'
-  /** What is the case, in a sentence. It may contain labels of the series: `{{ $labels.shard }}`. */
+  /** The situation in a sentence. It may contain labels of the series: `{{ $labels.shard }}`. */
   summary: string
-  /** What it means, and where to look. Markdown, with links from docs/reference. */
+  /** The meaning, and where to look. Markdown, with links from docs/reference. */
   action: string
 }
 
-/** Flushes per second that were answered so, over all instances. */
+/** True for each of these outcomes that flushes had in the last five minutes, on any instance. */
 const flushes = (outcomes: string) =>
   `sum by (outcome) (increase(tallybook_flushes_total{outcome=~"${outcomes}"}[5m])) > 0`
 
@@ -228,8 +228,7 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: 'TallybookFileDescriptors',
-    expr:
-      'process_open_fds / process_max_fds > 0.8 ' + 'and on (job, instance) tallybook_database_up',
+    expr: 'process_open_fds / process_max_fds > 0.8 and on (job, instance) tallybook_database_up',
     for: '5m',
     severity: 'warning',
     summary: '{{ $labels.instance }} has used up most of its file descriptors.',

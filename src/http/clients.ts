@@ -10,10 +10,10 @@ export class Clients {
   constructor(private readonly proxies: net.BlockList | null = null) {}
 
   /** Returns the IP address of the client, or '' if there is none. */
-  addressOf({ request, server }: AnonymousContext): string {
-    const peer = server?.requestIP(request)?.address ?? ''
+  addressOf(context: AnonymousContext): string {
+    const peer = peerOf(context)
     if (this.proxies === null || !this.#isProxy(peer)) return peer
-    const { headers } = request
+    const { headers } = context.request
     const given = headers.get('x-forwarded-for')?.split(',').map(toAddress)
     const forwarded = headers.get('forwarded')?.split(',').map(readFor)
     const client = this.#follow(peer, given ?? forwarded ?? [])
@@ -23,11 +23,10 @@ export class Clients {
   }
 
   /** True if the client uses HTTPS, as a trusted proxy states or a browser does. */
-  isSecure({ request, server }: AnonymousContext): boolean {
-    const { headers, url } = request
+  isSecure(context: AnonymousContext): boolean {
+    const { headers, url } = context.request
     if (url.startsWith('https:') || headers.get('origin')?.startsWith('https:')) return true
-    if (this.proxies === null) return false
-    if (!this.#isProxy(server?.requestIP(request)?.address ?? '')) return false
+    if (this.proxies === null || !this.#isProxy(peerOf(context))) return false
     return (
       /^\s*https\b/i.test(headers.get('x-forwarded-proto') ?? '') ||
       /\bproto="?https\b/i.test(headers.get('forwarded') ?? '')
@@ -49,6 +48,9 @@ export class Clients {
     return family !== 0 && this.proxies!.check(address, family === 6 ? 'ipv6' : 'ipv4')
   }
 }
+
+/** Returns the address that is connected to this service. */
+const peerOf = ({ request, server }: AnonymousContext) => server?.requestIP(request)?.address ?? ''
 
 /** Returns the address in `for=192.0.2.60;proto=https`, or null. */
 function readFor(element: string): string | null {

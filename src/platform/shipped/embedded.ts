@@ -1,4 +1,4 @@
-/** What an executable contains besides its code. */
+/** The content of an executable besides its code. */
 export type Embedded = {
   /** The content of files, by the names that `readShipped` takes. */
   files: Readonly<Record<string, string>>
