@@ -21,7 +21,7 @@ async function main(): Promise<void> {
     TALLYBOOK_TEST_SEED: seed,
     TALLYBOOK_TEST_RUNS_FACTOR: process.env.TALLYBOOK_TEST_RUNS_FACTOR ?? '10',
     TALLYBOOK_TEST_FULL: '1',
-    TALLYBOOK_TEST_PEERS: '1',
+    TALLYBOOK_TEST_EXTENDED: '1',
   }
   const run = async (title: string, command: string[]) => {
     console.log(`\n# ${title}`)

@@ -21,7 +21,7 @@ import type { Sharing } from './runner/batches.ts'
 import { makeTemplates, removeTemplates } from './runner/databases.ts'
 import type { Counts } from './runner/junit.ts'
 import { useKeptServer } from './runner/kept-server.ts'
-import { usesTestServer, variationOf } from './runner/matrix.ts'
+import { isLong, usesTestServer, variationOf } from './runner/matrix.ts'
 import { findTests, type Run, report, runAll } from './runner/queue.ts'
 import { startTestServer, type TestServer, useExternalServer } from './runner/server.ts'
 import { watch } from './runner/watch.ts'
@@ -62,7 +62,7 @@ type Options = ReturnType<typeof readOptions>
 
 async function main(): Promise<void> {
   const options = readOptions()
-  if (options.files.length > 0) process.env.TALLYBOOK_TEST_PEERS ??= '1'
+  if (options.files.length > 0) process.env.TALLYBOOK_TEST_EXTENDED ??= '1'
   if (options.watch) await watch(process.argv.slice(2))
   const server = await openServer(options)
   let counts: Counts
@@ -85,9 +85,10 @@ function openServer({ files, keep }: Options): Promise<TestServer> {
 }
 
 async function run(options: Options, server: TestServer, files: string[]): Promise<Counts> {
-  const runs = files.flatMap((file) =>
-    shardsOf(file, options).map((shards): Run => ({ file, shards })),
-  )
+  const isExtended = process.env.TALLYBOOK_TEST_EXTENDED === '1'
+  const runs = files
+    .filter((file) => isExtended || !isLong(file))
+    .flatMap((file) => shardsOf(file, options).map((shards): Run => ({ file, shards })))
   // Some tests create databases with one shard, whatever number they run with.
   const shards = new Set([1, ...runs.map((run) => run.shards)])
   await makeTemplates(shards)

@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { isExtended } from '../../test/support/extended.ts'
 import { buildGoProgram, whyNoGo } from '../../test/support/go.ts'
-import { hasPeers } from '../../test/support/peers.ts'
 import { findPython, PYTHON_CLIENT } from './python.ts'
 
 /** A way to run the client of a language. */
@@ -26,7 +26,7 @@ export const GO_MINOR = 22
 export async function findDrivers(): Promise<{ drivers: Driver[]; remove(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'tallybook-drivers-'))
   const found = await findTypescript(folder)
-  if (hasPeers) found.push(...(await findGo(folder)), ...(await findPythonDrivers()))
+  if (isExtended) found.push(...(await findGo(folder)), ...(await findPythonDrivers()))
   const drivers = found.filter(
     ({ language }) => !IS_COMPLETE || ['all', language].includes(CHOSEN!),
   )

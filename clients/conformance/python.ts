@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { hasPeers, LEFT_TO_CI } from '../../test/support/peers.ts'
+import { isExtended, LEFT_TO_CI } from '../../test/support/extended.ts'
 
 /** The source of the Python client. */
 export const PYTHON_CLIENT = join(import.meta.dir, '../python')
@@ -35,7 +35,7 @@ async function run(command: string[], timeout?: number): Promise<string | null> 
  * with what builds its package. If there is none, returns the reason as a text.
  */
 export async function findPython(): Promise<string[] | string> {
-  if (!hasPeers) return `Python ${LEFT_TO_CI}`
+  if (!isExtended) return `Python ${LEFT_TO_CI}`
   if (Bun.which('python3') === null) return 'there is no Python on this machine'
   const found = await run(['python3', '-I', '-c', DESCRIBE])
   if (found === null) return 'the Python of this machine is older than 3.10'

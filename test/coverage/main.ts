@@ -22,6 +22,7 @@ try {
   const tests = Bun.spawn([process.execPath, '--no-orphans', 'test/run.ts', ...args], {
     cwd: ROOT,
     env: {
+      TALLYBOOK_TEST_EXTENDED: '1',
       ...process.env,
       BUN_OPTIONS: `${process.env.BUN_OPTIONS ?? ''} --preload=${join(import.meta.dir, 'preload.ts')}`,
       COVERAGE_FOLDER: folder,

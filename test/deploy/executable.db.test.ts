@@ -4,14 +4,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ROOT } from '../../deploy/build/embedded.ts'
 import { optionalDependencies, version } from '../../package.json'
-import { hasPeers, LEFT_TO_CI } from '../support/peers.ts'
+import { isExtended, LEFT_TO_CI } from '../support/extended.ts'
 import { readUrl } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
 // The executable of this machine, in a folder of its own: without the project, Bun, and PATH.
 
-const skipReason = hasPeers ? findReason() : LEFT_TO_CI
+const skipReason = isExtended ? findReason() : LEFT_TO_CI
 if (skipReason !== null) console.log(`skipped: the executable ${skipReason}`)
 
 function findReason(): string | null {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { $ } from 'bun'
 import { ROOT } from '../../deploy/build/embedded.ts'
 import { version } from '../../package.json'
-import { hasPeer } from '../support/peers.ts'
+import { hasPeer } from '../support/extended.ts'
 import { readUrl } from '../support/process.ts'
 import { until } from '../support/until.ts'
 

@@ -2,15 +2,13 @@ import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { recount } from '../proofs/integrity/sql-reader/recount.ts'
 import { auditService } from '../proofs/verifier/audited.ts'
-import { TEST_SHARDS } from '../support/server.ts'
 import { useService } from '../support/service.ts'
 import { parametersOf, runsOf, timeoutOf } from './runs.ts'
 import { Session } from './session.ts'
 import { history } from './steps.ts'
 
-// Each of 14 faults planted in the service was found by the 34th history, with three seeds. One
-// shard differs from several only in how flushes are routed, which few histories show.
-const runs = runsOf(TEST_SHARDS === 1 ? 12 : 35)
+// Each of 14 faults planted in the service was found by the 34th history, with three seeds.
+const runs = runsOf(35)
 
 const service = useService()
 let run = 0

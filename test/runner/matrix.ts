@@ -67,7 +67,6 @@ const MATRIX: Record<string, Variation> = {
   'test/read-model/queries/': { shards: TWO },
   'test/registration/': { shards: BOTH, server: true },
   'test/property/': { shards: MANY },
-  'test/property/histories': { shards: BOTH },
   'test/property/times': { shards: ONE, server: true },
   'test/cluster/replicas/reads': { shards: MANY },
   'test/proofs/transparency/': { shards: MANY },
@@ -95,6 +94,14 @@ export function variationOf(file: string): Variation {
 export const usesTestServer = (file: string) =>
   file.endsWith('.db.test.ts') && !/^test\/(platform\/postgres\/embedded|cli|dev|faults)/.test(file)
 
+/** Files that take long for what they find alone: each is 2 % of a complete run, or more. */
+const LONG = ['test/console/accessibility', 'test/faults/failover', 'test/faults/network.']
+
+/** True for files that a complete run leaves to `.ci/run`. */
+export const isLong = (file: string) => LONG.some((prefix) => file.startsWith(prefix))
+
 /** Returns the rows that match no test file. */
 export const rowsWithoutFiles = (files: readonly string[]) =>
-  Object.keys(MATRIX).filter((prefix) => !files.some((file) => file.startsWith(prefix)))
+  [...Object.keys(MATRIX), ...LONG].filter(
+    (prefix) => !files.some((file) => file.startsWith(prefix)),
+  )

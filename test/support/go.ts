@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { tryLock } from '../../src/platform/postgres/embedded/lock.ts'
-import { hasPeers, LEFT_TO_CI } from './peers.ts'
+import { isExtended, LEFT_TO_CI } from './extended.ts'
 
 // Programs and tests in Go.
 
@@ -50,7 +50,7 @@ export async function runGo(
 
 /** Returns null if tests with Go 1.`minor` or newer can run, or why they can't. */
 export async function whyNoGo(minor: number): Promise<string | null> {
-  if (!hasPeers) return `Go ${LEFT_TO_CI}`
+  if (!isExtended) return `Go ${LEFT_TO_CI}`
   const reason = `there is no Go 1.${minor} or newer on this machine`
   if (Bun.which('go') === null) return reason
   const { output } = await runGo(['env', 'GOVERSION'], tmpdir())

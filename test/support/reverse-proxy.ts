@@ -3,8 +3,8 @@ import http from 'node:http'
 import https from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { hasPeer } from './extended.ts'
 import { freePort } from './free-port.ts'
-import { hasPeer } from './peers.ts'
 import { until } from './until.ts'
 
 const DOCS = join(import.meta.dir, '../../docs')
