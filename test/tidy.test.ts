@@ -22,6 +22,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'read-model': ['platform', 'events', 'log'],
   bookkeeping: CORE,
   registration: ['platform', 'events', 'log'],
+  subscriptions: ['platform', 'events', 'log'],
   dimensions: ['platform', 'events', 'log'],
   quota: CORE,
   sources: CORE,
@@ -37,7 +38,9 @@ const MAY_IMPORT: Record<string, string[]> = {
     ...['platform/user-error.ts', 'events', 'archive', 'proofs/merkle', 'proofs/verifier'],
   ],
   archive: ['platform', 'events', 'log', 'proofs/merkle'],
-  http: [...CORE, 'bookkeeping', 'quota', 'sources', 'cluster', 'auth', 'proofs'],
+  http: [
+    ...[...CORE, 'subscriptions', 'bookkeeping', 'quota', 'sources', 'cluster', 'auth', 'proofs'],
+  ],
   // The write routes can't reach a projection, and the read routes can't reach the log.
   'http/flushes': ['events', 'log', 'auth', 'http'],
   'http/catalog': ['platform', 'events', 'log/catalog', 'quota/periods.ts', 'http'],

@@ -28,11 +28,11 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'page-cut-by-bytes',
-    file: 'src/log/subscriptions/shard-cursor.ts',
+    file: 'src/subscriptions/shard-cursor.ts',
     find: 'events.length < this.limits.rows && bytes < this.limits.bytes',
     replace: 'events.length < this.limits.rows',
     harm: 'A stream of large events silently skips some of them.',
-    tests: ['test/log', 'test/http/audit', 'test/http'],
+    tests: ['test/subscriptions', 'test/http/audit', 'test/http'],
   },
   {
     name: 'append-without-lock',

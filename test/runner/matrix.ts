@@ -63,6 +63,7 @@ const MATRIX: Record<string, Variation> = {
   'test/log/ahead': {},
   'test/log/catalog/': {},
   'test/log/append.db': { shards: BOTH, server: true },
+  'test/subscriptions/': { shards: MANY, server: true },
   'test/read-model/projector/': { shards: TWO, server: true },
   'test/read-model/queries/': { shards: TWO },
   'test/registration/': { shards: BOTH, server: true },

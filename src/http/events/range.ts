@@ -1,7 +1,7 @@
 import { type TimedSource, takeNextByTime } from '../../events/merge-by-time.ts'
 import type { Positions } from '../../events/positions.ts'
-import type { Line } from '../../log/subscriptions/event-line.ts'
-import { type ReadPage, ShardCursor } from '../../log/subscriptions/shard-cursor.ts'
+import type { Line } from '../../subscriptions/event-line.ts'
+import { type ReadPage, ShardCursor } from '../../subscriptions/shard-cursor.ts'
 import type { StreamSource } from '../streams.ts'
 
 /** Bytes of payload on the pages of all shards together; a single larger event is also read. */

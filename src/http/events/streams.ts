@@ -13,12 +13,12 @@ import {
   selectEvents,
   toRecordedAt,
 } from '../../log/read.ts'
-import type { Line } from '../../log/subscriptions/event-line.ts'
-import type { ReadPage } from '../../log/subscriptions/shard-cursor.ts'
-import { TailBuffers } from '../../log/subscriptions/tail-buffers.ts'
 import type { Intervals } from '../../platform/intervals.ts'
 import { isUnavailable } from '../../platform/postgres/errors.ts'
 import type { Pools, Sql } from '../../platform/postgres/pool.ts'
+import type { Line } from '../../subscriptions/event-line.ts'
+import type { ReadPage } from '../../subscriptions/shard-cursor.ts'
+import { TailBuffers } from '../../subscriptions/tail-buffers.ts'
 import type { Admission } from '../admission.ts'
 import type { Caller } from '../caller.ts'
 import { Problem } from '../problem.ts'

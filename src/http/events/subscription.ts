@@ -1,10 +1,10 @@
 import { takeNextByTime } from '../../events/merge-by-time.ts'
 import { formatPositions, type Positions } from '../../events/positions.ts'
-import { CatchUpCursor } from '../../log/subscriptions/catch-up-cursor.ts'
-import type { Line } from '../../log/subscriptions/event-line.ts'
-import { type ReadPage, ShardCursor } from '../../log/subscriptions/shard-cursor.ts'
-import type { Subscriber, TailBuffers } from '../../log/subscriptions/tail-buffers.ts'
 import { isUnavailable, TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
+import { CatchUpCursor } from '../../subscriptions/catch-up-cursor.ts'
+import type { Line } from '../../subscriptions/event-line.ts'
+import { type ReadPage, ShardCursor } from '../../subscriptions/shard-cursor.ts'
+import type { Subscriber, TailBuffers } from '../../subscriptions/tail-buffers.ts'
 import type { StreamSource } from '../streams.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { TimedSource } from '../../events/merge-by-time.ts'
+import type { TimedSource } from '../events/merge-by-time.ts'
 import type { Line } from './event-line.ts'
 import type { ShardCursor } from './shard-cursor.ts'
 import type { TailBuffers } from './tail-buffers.ts'

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
 import type { StoredEvent } from '../../src/events/event.ts'
-import { ShardCursor } from '../../src/log/subscriptions/shard-cursor.ts'
+import { ShardCursor } from '../../src/subscriptions/shard-cursor.ts'
 
 const LIMITS = { rows: 100, bytes: 1024 * 1024 }
 

@@ -1,5 +1,5 @@
-import type { StoredEvent } from '../../events/event.ts'
-import type { ReadLimits, ReadRange } from '../read.ts'
+import type { StoredEvent } from '../events/event.ts'
+import type { ReadLimits, ReadRange } from '../log/read.ts'
 import { type Line, toLine } from './event-line.ts'
 
 /**

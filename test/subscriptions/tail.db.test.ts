@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test'
 import pino from 'pino'
 import { readHeads, readIdentity, selectEvents } from '../../src/log/read.ts'
-import type { Line } from '../../src/log/subscriptions/event-line.ts'
-import { type Subscriber, TailBuffers } from '../../src/log/subscriptions/tail-buffers.ts'
 import { openPools, type Pools } from '../../src/platform/postgres/pool.ts'
+import type { Line } from '../../src/subscriptions/event-line.ts'
+import { type Subscriber, TailBuffers } from '../../src/subscriptions/tail-buffers.ts'
 import { insertEvent } from '../support/events.ts'
 import { TEST_SHARDS, useDatabase } from '../support/server.ts'
 

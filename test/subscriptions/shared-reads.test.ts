@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test'
 import { type TimedSource, takeNextByTime } from '../../src/events/merge-by-time.ts'
-import type { Line } from '../../src/log/subscriptions/event-line.ts'
 import { Semaphore } from '../../src/platform/async/semaphore.ts'
 import { SingleFlight } from '../../src/platform/async/single-flight.ts'
+import type { Line } from '../../src/subscriptions/event-line.ts'
 
 const line = (shard: number, position: number, recordedAt: string): Line => ({
   shard,

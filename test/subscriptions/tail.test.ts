@@ -2,8 +2,8 @@ import { expect, test } from 'bun:test'
 import pino from 'pino'
 import type { StoredEvent } from '../../src/events/event.ts'
 import { identityOf } from '../../src/log/read.ts'
-import { TailBuffer } from '../../src/log/subscriptions/tail-buffer.ts'
-import { TailBuffers } from '../../src/log/subscriptions/tail-buffers.ts'
+import { TailBuffer } from '../../src/subscriptions/tail-buffer.ts'
+import { TailBuffers } from '../../src/subscriptions/tail-buffers.ts'
 import { until } from '../support/until.ts'
 
 // The bounds of a tail buffer.

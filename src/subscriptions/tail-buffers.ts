@@ -1,8 +1,8 @@
 import type { Logger } from 'pino'
-import type { Positions } from '../../events/positions.ts'
-import { Poll } from '../../platform/async/poll.ts'
-import { SingleFlight } from '../../platform/async/single-flight.ts'
-import { isUnavailable } from '../../platform/postgres/errors.ts'
+import type { Positions } from '../events/positions.ts'
+import { Poll } from '../platform/async/poll.ts'
+import { SingleFlight } from '../platform/async/single-flight.ts'
+import { isUnavailable } from '../platform/postgres/errors.ts'
 import type { Line } from './event-line.ts'
 import { TailBuffer, type TailBufferOptions } from './tail-buffer.ts'
 

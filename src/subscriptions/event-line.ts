@@ -1,5 +1,5 @@
-import type { StoredEvent } from '../../events/event.ts'
-import { toEventLine } from '../../events/event-line.ts'
+import type { StoredEvent } from '../events/event.ts'
+import { toEventLine } from '../events/event-line.ts'
 
 /** An event as streams send it: its JSON on one line, in UTF-8, and the columns they filter by. */
 export type Line = Pick<StoredEvent, 'shard' | 'position' | 'type' | 'source' | 'recordedAt'> & {

@@ -1,5 +1,5 @@
-import type { StoredEvent } from '../../events/event.ts'
-import { identityOf, type ReadLimits, type ReadRange } from '../read.ts'
+import type { StoredEvent } from '../events/event.ts'
+import { identityOf, type ReadLimits, type ReadRange } from '../log/read.ts'
 import { type Line, toLine } from './event-line.ts'
 
 /** Bytes that the buffers of all shards hold at most, not counting each one's newest event. */
