@@ -38,7 +38,7 @@ export async function exportLog(args: string[]): Promise<void> {
       signal,
       onProgress: (done, total) => progress.update(done, total),
       // Read before the log, so that the log has every event that a head covers.
-      signed: (await readSignedHeads(config.dataDir, heads.length)) ?? undefined,
+      signed: (await readSignedHeads(config.dataDir, heads.length, config.logKeys)) ?? undefined,
     })
   } catch (error) {
     throw explainFailure(error, `Nothing was exported to ${target}`)

@@ -94,7 +94,8 @@ async function configForReshard(
     )
   }
   const { heads } = await readSignedHeads(directory, manifest)
-  await refuseOldOrigin(config.dataDir, config.logOrigin, [...heads.values()])
+  const { dataDir, logOrigin, logKeys } = config
+  await refuseOldOrigin(dataDir, logOrigin, logKeys, [...heads.values()])
   return config
 }
 

@@ -25,7 +25,8 @@ export async function serve(args: string[]): Promise<void> {
   const logger = pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: true }))
   const loaded = await loadTokens(config.dataDir, config.tokens)
   announceTokens(loaded)
-  const { origin, made: isNew } = await openOrigin(config.dataDir, config.logOrigin)
+  const { dataDir, logOrigin, logKeys } = config
+  const { origin, made: isNew } = await openOrigin(dataDir, logOrigin, logKeys)
   if (isNew) console.log(`New transparency log, signed as ${origin.name}`)
 
   const embedded =

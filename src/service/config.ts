@@ -53,6 +53,8 @@ export type Config = {
   metricsAddress: { host: string; port: number } | null
   /** Name of the transparency log; null uses the name stored in the data directory. */
   logOrigin: string | null
+  /** File with the signing keys of the transparency log; null uses those in the data directory. */
+  logKeys: string | null
   /**
    * True if everyone may read the transparency log: hashes, sources and idempotency keys, not
    * counters.
@@ -181,6 +183,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     metricsToken: token('TALLYBOOK_METRICS_TOKEN'),
     metricsAddress: address('TALLYBOOK_METRICS_ADDRESS'),
     logOrigin: origin('TALLYBOOK_LOG_ORIGIN'),
+    logKeys: text('TALLYBOOK_LOG_KEYS'),
     logPublic: flag('TALLYBOOK_LOG_PUBLIC'),
     attestMinutes: integer('TALLYBOOK_ATTEST_MINUTES', 0, 10_080),
     verifyAt: timeOfDay('TALLYBOOK_VERIFY_AT'),

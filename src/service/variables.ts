@@ -111,6 +111,12 @@ export const VARIABLES = {
     meaning:
       'Name of the transparency log, such as `stats.example.com`. Unset: generated on first start.',
   },
+  TALLYBOOK_LOG_KEYS: {
+    default: null,
+    meaning:
+      'File with the signing keys of that log, for instances that share them. Unset: in the data ' +
+      'directory, created on first start.',
+  },
   TALLYBOOK_LOG_PUBLIC: {
     default: 'false',
     meaning: '`true`: the transparency log needs no token.',

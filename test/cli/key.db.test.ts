@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { readdir } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseVerifierKey } from '../../src/proofs/merkle/key.ts'
 import { openTreeHead } from '../../src/proofs/merkle/tree-head.ts'
@@ -29,8 +29,9 @@ async function run(
 /** Runs a service while `work` runs. */
 async function whileServing(
   work: (get: (path: string, init?: RequestInit) => Promise<Response>) => Promise<void>,
+  env: Record<string, string> = {},
 ): Promise<void> {
-  const service = runTallybook(['serve'], dataDir.path)
+  const service = runTallybook(['serve'], dataDir.path, env)
   const url = await readUrl(service)
   await work((path, init = {}) =>
     fetch(url + path, {
@@ -147,4 +148,21 @@ test('a restored backup is refused, and served under a new origin that links the
     }
     expect(events.items).toHaveLength(1)
   })
+})
+
+test('a generated key signs for a data directory that is told of its file', async () => {
+  const [code, generated] = await run(['key', 'generate', 'shared.example.com'])
+  expect([code, generated.split('\n').length]).toEqual([0, 2])
+  expect((await run(['key', 'generate', 'a b']))[2]).toContain('spaces')
+  const keysFile = join(dataDir.path, 'shared-keys')
+  await writeFile(keysFile, generated)
+  const env = { TALLYBOOK_LOG_KEYS: keysFile }
+  expect((await run(['key'], env))[2]).toContain('tallybook key new-origin shared.example.com')
+  expect((await run(['key', 'new-origin', 'shared.example.com'], env))[0]).toBe(0)
+  const [, shown] = await run(['key'], env)
+  expect(shown).toStartWith('shared.example.com/audit/log/0+')
+  await whileServing(async (get) => {
+    const { note } = await flushAndReadHead(get)
+    expect(openTreeHead(note, [parseVerifierKey(shown.trim())!]).kind).toBe('signed')
+  }, env)
 })

@@ -22,9 +22,10 @@ export async function refuseReshardedOrigin(sql: Sql, origin: Origin): Promise<v
 export async function refuseOldOrigin(
   dataDir: string,
   requested: string | null,
+  keysFile: string | null,
   heads: readonly string[],
 ): Promise<void> {
-  const origin = await readSigner(dataDir)
+  const origin = await readSigner(dataDir, keysFile)
   const previous = origin === null ? null : await readPrevious(origin, 0)
   const names = namesOf(previous === null ? [] : [previous])
   if (origin !== null) names.push(origin.name)

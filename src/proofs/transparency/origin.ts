@@ -20,20 +20,36 @@ import { openTreeHead } from '../merkle/tree-head.ts'
  *     transparency/stats.example.com/keys   signing keys, a line each, the newest first (mode 0600)
  *     transparency/stats.example.com/heads/0      the last signed tree head of shard 0
  *     transparency/stats.example.com/previous/0   the last one of the previous origin, if any
+ *
+ * Instances that share a log may read `keys` from another file (TALLYBOOK_LOG_KEYS), which also
+ * states the name.
  */
-export type Origin = { name: string; folder: string; keys: SigningKey[] }
+export type Origin = {
+  name: string
+  folder: string
+  /** The file that has the keys. */
+  keysFile: string
+  keys: SigningKey[]
+}
 
 /**
- * Opens the origin of a data directory. The first start makes it, under the requested name or a
- * random one. Throws UserError if it has another name than requested, or if its keys can't be read.
+ * Opens the origin of a data directory. The first start makes it: with the keys of `keysFile`, or
+ * with a new one under the requested name or a random one. Throws UserError if it has another name
+ * than requested, or if its keys can't be read.
  */
 export async function openOrigin(
   dataDir: string,
   requested: string | null,
+  keysFile: string | null = null,
 ): Promise<{ origin: Origin; made: boolean }> {
   const name = await readName(dataDir)
-  const made = name === null && (await makeOrigin(dataDir, requested ?? randomName()))
-  const origin = await readOrigin(dataDir)
+  const shared = keysFile === null ? null : await readKeys(keysFile)
+  const made =
+    name === null &&
+    (shared === null
+      ? await makeOrigin(dataDir, requested ?? randomName())
+      : await useKeys(dataDir, shared.name))
+  const origin = await readOrigin(dataDir, keysFile)
   if (requested === null || requested === origin.name) return { origin, made }
   throw new UserError(
     `TALLYBOOK_LOG_ORIGIN is ${requested}, but the log has been signed as ${origin.name}. ` +
@@ -49,8 +65,9 @@ export async function openOrigin(
 export async function readSignedHeads(
   dataDir: string,
   shards: number,
+  keysFile: string | null = null,
 ): Promise<{ keys: string[]; heads: Map<number, string> } | null> {
-  const origin = await readSigner(dataDir)
+  const origin = await readSigner(dataDir, keysFile)
   if (origin === null) return null
   const keys: string[] = []
   const heads = new Map<number, string>()
@@ -63,34 +80,46 @@ export async function readSignedHeads(
 }
 
 /**
- * Reads the origin of a data directory. Throws UserError if there is none or its keys are invalid.
+ * Reads the origin of a data directory. Throws UserError if there is none, if its keys are invalid,
+ * or if `keysFile` has those of another origin.
  */
-export async function readOrigin(dataDir: string): Promise<Origin> {
-  const name = await readName(dataDir)
-  if (name === null) {
+export async function readOrigin(dataDir: string, keysFile: string | null = null): Promise<Origin> {
+  const known = await readName(dataDir)
+  if (keysFile !== null) {
+    const { name, keys } = await readKeys(keysFile)
+    if (known === null || known === name) {
+      return { name, folder: folderOf(dataDir, name), keysFile, keys }
+    }
     throw new UserError(
-      `There is no transparency log key in ${dataDir}. Start the service once with that ` +
-        'TALLYBOOK_DATA_DIR, or set the one it uses.',
+      `${keysFile} has keys of ${name}, but the log has been signed as ${known}. Auditors know it ` +
+        'by that name: use its keys, or start a new origin on purpose with ' +
+        `\`tallybook key new-origin ${name}\`.`,
     )
   }
-  const folder = folderOf(dataDir, name)
-  const path = keysOf(folder)
-  const text = await readFile(path, 'utf8').catch((error: Error) => {
-    throw new UserError(`The signing keys of ${name} can't be read: ${error.message}`)
-  })
-  const keys = text
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-    .map(parseSigningKey)
-  if (keys.length === 0 || keys.some((key) => key?.name !== name)) {
-    throw new UserError(`${path} contains something other than signing keys of ${name}.`)
-  }
-  return { name, folder, keys: keys as SigningKey[] }
+  const { folder } = await findOrigin(dataDir)
+  const own = keysOf(folder)
+  const { name, keys } = await readKeys(own)
+  if (name === known) return { name, folder, keysFile: own, keys }
+  throw new UserError(`${own} has signing keys of ${name} instead of ${known}.`)
 }
 
-/** Like `readOrigin`, but returns null if the data directory has no origin. */
-export async function readSigner(dataDir: string): Promise<Origin | null> {
-  return (await readName(dataDir)) === null ? null : readOrigin(dataDir)
+/** Returns the name and folder of the last start. Throws UserError if there was none. */
+export async function findOrigin(dataDir: string): Promise<Pick<Origin, 'name' | 'folder'>> {
+  const name = await readName(dataDir)
+  if (name !== null) return { name, folder: folderOf(dataDir, name) }
+  throw new UserError(
+    `There is no transparency log key in ${dataDir}. Start the service once with that ` +
+      'TALLYBOOK_DATA_DIR, or set the one it uses.',
+  )
+}
+
+/** Like `readOrigin`, but returns null if there is no origin yet. */
+export async function readSigner(
+  dataDir: string,
+  keysFile: string | null = null,
+): Promise<Origin | null> {
+  const isNew = keysFile === null && (await readName(dataDir)) === null
+  return isNew ? null : readOrigin(dataDir, keysFile)
 }
 
 /** The name of a shard's tree, which is also the name of the keys that sign it. */
@@ -103,7 +132,7 @@ export function keysOfShard({ name, keys }: Origin, shard: number): SigningKey[]
 
 /** Adds a new key before the existing ones. From the next start on, all of them sign. */
 export async function rotateKey(origin: Origin): Promise<void> {
-  await writeKeys(origin.folder, [makeSigningKey(origin.name), ...origin.keys])
+  await writeKeys(origin, [makeSigningKey(origin.name), ...origin.keys])
 }
 
 /**
@@ -118,23 +147,30 @@ export async function retireKeys(origin: Origin, shards: number): Promise<number
     if (note === null || openTreeHead(note, [key!]).kind === 'signed') continue
     throw new UserError('The newest key has not signed yet: start the service with it first.')
   }
-  await writeKeys(origin.folder, [newest!])
+  await writeKeys(origin, [newest!])
   return older.length
 }
 
 /**
- * Ends an origin and starts another with a new key, which will link `heads` (notes, by shard). The
- * files of the old origin stay in its folder. If killed before the last step, nothing has changed.
- * Throws UserError if there was an origin of that name.
+ * Ends an origin and starts another, with the keys of `keysFile` or a new one. It will link `heads`
+ * (notes, by shard). The files of the old origin stay in its folder. If killed before the last
+ * step, nothing has changed. Throws UserError if there was an origin of that name, or if `keysFile`
+ * has keys of another.
  */
 export async function startOrigin(
   dataDir: string,
   name: string,
   heads: ReadonlyMap<number, string>,
+  keysFile: string | null = null,
 ): Promise<void> {
   const folder = folderOf(dataDir, name)
-  if (!(await createFile(keysOf(folder), formatKeys([makeSigningKey(name)])))) {
-    throw new UserError(`There already was an origin ${name}: choose another name.`)
+  const hasOwn =
+    keysFile === null
+      ? await createFile(keysOf(folder), formatKeys([makeSigningKey(name)]))
+      : (await readName(dataDir)) !== name
+  if (!hasOwn) throw new UserError(`There already was an origin ${name}: choose another name.`)
+  if (keysFile !== null && (await readKeys(keysFile)).name !== name) {
+    throw new UserError(`${keysFile} has no keys of ${name}.`)
   }
   for (const [shard, note] of heads) await replaceFile(previousOf(folder, shard), note)
   await replaceFile(nameOf(dataDir), `${name}\n`)
@@ -146,7 +182,10 @@ export function readPrevious({ folder }: Origin, shard: number): Promise<string 
 }
 
 /** Reads the last signed tree head (note), or null if none was signed. */
-export function readPersistedHead({ folder }: Origin, shard: number): Promise<string | null> {
+export function readPersistedHead(
+  { folder }: Pick<Origin, 'folder'>,
+  shard: number,
+): Promise<string | null> {
   return readIfExists(headOf(folder, shard))
 }
 
@@ -168,6 +207,32 @@ async function makeOrigin(dataDir: string, name: string): Promise<boolean> {
   }
 }
 
+/** Makes an origin whose keys are in a file of their own. Returns false if another process did. */
+async function useKeys(dataDir: string, name: string): Promise<boolean> {
+  return createFile(nameOf(dataDir), `${name}\n`).catch((error: Error) => {
+    throw new UserError(
+      `The name of the transparency log can't be written to TALLYBOOK_DATA_DIR (${dataDir}): ` +
+        error.message,
+    )
+  })
+}
+
+/** Reads signing keys, which all have one name. Throws UserError if a file has anything else. */
+async function readKeys(path: string): Promise<{ name: string; keys: SigningKey[] }> {
+  const text = await readFile(path, 'utf8').catch((error: Error) => {
+    throw new UserError(`The signing keys can't be read: ${error.message}`)
+  })
+  const keys = text
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => parseSigningKey(line.trim()))
+  const name = keys[0]?.name
+  if (name === undefined || keys.some((key) => key?.name !== name)) {
+    throw new UserError(`${path} contains something other than signing keys of one name.`)
+  }
+  return { name, keys: keys as SigningKey[] }
+}
+
 const randomName = () => `tallybook-${randomBytes(4).toString('hex')}`
 
 const nameOf = (dataDir: string) => join(dataDir, 'transparency', 'origin')
@@ -179,8 +244,11 @@ const previousOf = (folder: string, shard: number) => join(folder, 'previous', S
 
 const formatKeys = (keys: SigningKey[]) => keys.map((key) => `${formatSigningKey(key)}\n`).join('')
 
-const writeKeys = (folder: string, keys: SigningKey[]) =>
-  replaceFile(keysOf(folder), formatKeys(keys))
+async function writeKeys({ keysFile }: Origin, keys: SigningKey[]): Promise<void> {
+  await replaceFile(keysFile, formatKeys(keys)).catch((error: Error) => {
+    throw new UserError(`The signing keys can't be written: ${error.message}`)
+  })
+}
 
 async function readName(dataDir: string): Promise<string | null> {
   const text = await readIfExists(nameOf(dataDir))
