@@ -19,8 +19,8 @@ import { readConfig } from '../service/config.ts'
 /** Printed for wrong arguments, and in docs/reference/cli.md. */
 export const USAGE =
   'Usage: tallybook key [generate <name> | rotate | retire | new-origin <name>]\n' +
-  'Without an argument it prints the verifier keys. generate prints a new signing key, which is a\n' +
-  'secret, for TALLYBOOK_LOG_KEYS. Other changes take effect at the next start.'
+  'Without an argument it prints the verifier keys. generate prints a new signing key, which\n' +
+  'is a secret, for TALLYBOOK_LOG_KEYS. Other changes take effect at the next start.'
 
 /** Shows, rotates and replaces the keys that sign the transparency log of this data directory. */
 export async function key(args: string[]): Promise<void> {

@@ -23,6 +23,13 @@ export function addressOf(database: string): ServerAddress {
   return { url: url.href }
 }
 
+/** Returns the URL of a database, for programs that are told of it by DATABASE_URL. */
+export function urlOf(address: ServerAddress): string {
+  if ('url' in address) return address.url
+  const { host, port, user, database } = address
+  return `postgres://${user}@/${database}?${new URLSearchParams({ host, port: String(port) })}`
+}
+
 const maintenance = () =>
   connectAsOwner(addressOf(process.env.TALLYBOOK_TEST_MAINTENANCE_DATABASE ?? 'postgres'))
 

@@ -91,8 +91,8 @@ export async function readOrigin(dataDir: string, keysFile: string | null = null
       return { name, folder: folderOf(dataDir, name), keysFile, keys }
     }
     throw new UserError(
-      `${keysFile} has keys of ${name}, but the log has been signed as ${known}. Auditors know it ` +
-        'by that name: use its keys, or start a new origin on purpose with ' +
+      `${keysFile} has keys of ${name}, but the log has been signed as ${known}. Auditors know ` +
+        'it by that name: use its keys, or start a new origin on purpose with ' +
         `\`tallybook key new-origin ${name}\`.`,
     )
   }
