@@ -7,6 +7,8 @@ export type AccountKey = number | string
 
 /** Counts to add. Undefined is zero. */
 export type Counts = {
+  readonly name?: string | undefined
+  readonly group?: string | undefined
   readonly requests: number
   readonly success_requests?: number | undefined
   readonly tokens?: number | undefined
@@ -95,12 +97,19 @@ function makeEntry(kind: Kind, key: AccountKey, counts: Counts): Entry {
         : { api_key: key }),
     requests: counts.requests,
   }
+  describe(entry, counts)
   if (counts.success_requests !== undefined) entry.success_requests = counts.success_requests
   if (counts.tokens !== undefined) entry.tokens = counts.tokens
   if (counts.last_accessed_at !== undefined) entry.last_accessed_at = counts.last_accessed_at
   if (hasMembers(counts.dimensions)) entry.dimensions = sorted(counts.dimensions)
   if (hasMembers(counts.measures)) entry.measures = { ...counts.measures }
   return entry
+}
+
+/** Adds what describes the key and is not there yet. */
+function describe(entry: Entry, { name, group }: Counts): void {
+  if (name !== undefined) entry.name ??= name
+  if (group !== undefined) entry.group ??= group
 }
 
 function hasMembers<Members extends object>(members: Members | undefined): members is Members {
@@ -118,6 +127,7 @@ function addTo(entry: Entry, more: Counts): boolean {
   if (requests > Number.MAX_SAFE_INTEGER || tokens > Number.MAX_SAFE_INTEGER) return false
   for (const name in more.measures)
     if ((entry.measures?.[name] ?? 0) + more.measures[name]! > Number.MAX_SAFE_INTEGER) return false
+  describe(entry, more)
   entry.requests = requests
   if (more.success_requests !== undefined)
     entry.success_requests = (entry.success_requests ?? 0) + more.success_requests

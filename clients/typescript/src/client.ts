@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { clearTimeout, setTimeout } from 'node:timers'
 import { type AccountKey, Accumulators, type Counts } from './accumulators.ts'
 import { ExhaustedFeed } from './exhausted.ts'
-import { type Kind, seal } from './flush.ts'
+import { type Entry, type Flush, type Kind, seal } from './flush.ts'
 import { Counters, formatMetrics } from './metrics.ts'
 import { type ClientOptions, readOptions, type Settings } from './options.ts'
 import { Sender } from './sender.ts'
@@ -10,8 +10,10 @@ import { Shadow } from './shadow.ts'
 import { Spool } from './spool.ts'
 import {
   type ApiKeyCounts,
+  type ApiKeyRecord,
   areApiKeyCounts,
   areTokenCounts,
+  isApiKeyRecord,
   isId,
   isName,
   type TokenCounts,
@@ -27,6 +29,15 @@ export type Left = {
   unsealed: number
   /** Flushes that this client has moved to `rejected`. */
   rejected: number
+}
+
+export type BatchOptions = {
+  /** Unix seconds at which the records were counted. Default: now. */
+  countedAt?: number
+  /** A text that is in the file of the flush, for `onNotes`. */
+  note?: string
+  /** Runs before anything sends the flush; if it throws, the flush is deleted. */
+  settle?: () => Promise<void>
 }
 
 /** Counts in memory, seals to a spool directory, and posts each flush exactly once. */
@@ -70,7 +81,14 @@ export class TallybookClient {
   static async open(options: ClientOptions): Promise<TallybookClient> {
     const settings = readOptions(options)
     const epoch = randomBytes(6).toString('hex')
-    return new TallybookClient(settings, await Spool.open(settings.spool, epoch), epoch)
+    const spool = await Spool.open(settings.spool, epoch)
+    try {
+      await settings.onNotes(spool.notes)
+    } catch (error) {
+      await spool.close()
+      throw error
+    }
+    return new TallybookClient(settings, spool, epoch)
   }
 
   /** Counts for an API key, by its id or its external id. Never waits and never throws. */
@@ -110,6 +128,34 @@ export class TallybookClient {
   /** Seals now what was recorded. True if all of it is on the disk, and survives the process. */
   seal(): Promise<boolean> {
     return this.#seal(false)
+  }
+
+  /**
+   * Seals records as a flush of their own, apart from what `record` counted. It is on the disk when
+   * this returns; if it throws, nothing was counted. `settle` runs between the two, and stores what
+   * belongs to the flush elsewhere. If the process is killed then, the next client passes `note` to
+   * `onNotes`, so that it is stored after all. Throws TypeError for a record that the service would
+   * refuse.
+   */
+  sealBatch(records: readonly ApiKeyRecord[], options: BatchOptions = {}): Promise<void> {
+    const accumulators = new Accumulators('api')
+    for (const record of records) {
+      const { key, name, group, requests = 0, successRequests, dimensions, measures } = record
+      const counts = { name, group, requests, success_requests: successRequests, dimensions }
+      if (!isApiKeyRecord(record) || !accumulators.add(key, { ...counts, measures }))
+        throw new TypeError(`The service would refuse this record: ${JSON.stringify(record)}`)
+    }
+    if (this.#closing !== null) throw new Error('The client is closed.')
+    const sealing = this.#seals.then(async () => {
+      await this.#sealBatch(accumulators.take(), options)
+      this.#counters.recorded += records.length
+      await this.#merge()
+    })
+    this.#seals = sealing.then(
+      () => true,
+      () => false,
+    )
+    return sealing
   }
 
   /** Waits until the service has every sealed flush, or the client is closed. */
@@ -181,12 +227,7 @@ export class TallybookClient {
       for (const kind of KINDS) isSealed = (await this.#sealKind(kind, isLast)) && isSealed
       // A disk that has refused many counts is not asked again with every call.
       this.#isSealDue = !isSealed
-      const { spoolLimits, instance, onError } = this.#settings
-      const merging = this.#spool.mergeIfAbove(spoolLimits, instance)
-      this.#counters.merged += await merging.catch((error) => {
-        onError(error)
-        return 0
-      })
+      await this.#merge()
       return isSealed
     })
     return this.#seals
@@ -199,7 +240,7 @@ export class TallybookClient {
     const entries = this.#accumulators[kind].take()
     if (entries.length === 0 && !(isLast && seq > 0)) return true
     const name = { epoch: `${this.#epoch}.${kind}`, first: seq, last: seq, parts: [] }
-    const flush = seal(instance, kind, name, Math.floor(Date.now() / 1_000), entries, isLast)
+    const flush = seal(instance, kind, name, unixSeconds(), entries, isLast)
     try {
       await this.#spool.seal(name, flush)
     } catch (error) {
@@ -208,12 +249,40 @@ export class TallybookClient {
       onError(error)
       return false
     }
+    this.#afterSeal(kind, flush)
+    return true
+  }
+
+  async #sealBatch(entries: Entry[], options: BatchOptions): Promise<void> {
+    const { countedAt = unixSeconds(), note, settle } = options
+    const seq = this.#nextSeq.api
+    const name = { epoch: `${this.#epoch}.api`, first: seq, last: seq, parts: [] }
+    const flush = seal(this.#settings.instance, 'api', name, countedAt, entries, false)
+    if (note !== undefined) flush.note = note
+    await this.#spool.seal(name, flush, settle).catch((error) => {
+      this.#counters.sealFailures++
+      throw error
+    })
+    this.#afterSeal('api', flush)
+  }
+
+  async #merge(): Promise<void> {
+    const { spoolLimits, instance, onError } = this.#settings
+    const merging = this.#spool.mergeIfAbove(spoolLimits, instance)
+    this.#counters.merged += await merging.catch((error) => {
+      onError(error)
+      return 0
+    })
+  }
+
+  #afterSeal(kind: Kind, flush: Flush): void {
     this.#nextSeq[kind]++
     this.#counters.sealed++
     this.#shadow?.post(flush)
     this.#sender.wake()
-    return true
   }
 }
+
+const unixSeconds = () => Math.floor(Date.now() / 1_000)
 
 const isObject = (value: unknown) => typeof value === 'object' && value !== null

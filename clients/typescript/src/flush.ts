@@ -13,6 +13,9 @@ export type Entry = {
   api_key_id?: number
   api_key?: string
   token_hash?: string
+  /** Describe a key that the service may register: its name, and the external id of its group. */
+  name?: string
+  group?: string
   requests: number
   success_requests?: number
   tokens?: number
@@ -32,6 +35,8 @@ export type Flush = {
   sealed_at: number
   /** The text that is posted. */
   body: string
+  /** A text of the application, which is not posted (see `sealBatch`). */
+  note?: string
 }
 
 export type Body = { counted_at?: number; keys: Entry[] }
@@ -57,6 +62,17 @@ export function parseName(file: string): FlushName | null {
     first: Number(first),
     last: Number(last ?? first),
     parts: parts!.split('.').slice(1).map(Number),
+  }
+}
+
+/** Parses a file's text. Returns null if it is not that of a flush. */
+export function parseFlush(text: string): Flush | null {
+  try {
+    const flush = JSON.parse(text) as Flush
+    const { version, sealed_at, body } = flush
+    return version === 1 && typeof sealed_at === 'number' && typeof body === 'string' ? flush : null
+  } catch {
+    return null
   }
 }
 
@@ -113,12 +129,13 @@ export function withoutCountedAt(flush: Flush): string | null {
 /** Splits a flush into halves, the last of which carries the sequence; null if it has one entry. */
 export function split(name: FlushName, flush: Flush): { name: FlushName; flush: Flush }[] | null {
   const { keys, ...rest } = parseBody(flush)
+  const { note: _, ...whole } = flush
   if (keys.length < 2) return null
   const middle = Math.ceil(keys.length / 2)
   return [keys.slice(0, middle), keys.slice(middle)].map((half, i) => ({
     name: { ...name, parts: [...name.parts, i + 1] },
     flush: {
-      ...flush,
+      ...whole,
       key: `${flush.key}.${i + 1}`,
       sequence: i === 1 ? flush.sequence : null,
       body: formatBody({ ...rest, keys: half }),

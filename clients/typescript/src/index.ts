@@ -1,6 +1,6 @@
-export { type Left, TallybookClient } from './client.ts'
+export { type BatchOptions, type Left, TallybookClient } from './client.ts'
 export type { Target } from './http.ts'
 export type { ClientOptions } from './options.ts'
 export type { Backoff } from './outcome.ts'
 export type { Limits, Reason } from './spool.ts'
-export type { ApiKeyCounts, Dimensions, Measures, TokenCounts } from './validate.ts'
+export type { ApiKeyCounts, ApiKeyRecord, Dimensions, Measures, TokenCounts } from './validate.ts'

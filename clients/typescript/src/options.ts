@@ -22,6 +22,11 @@ export type ClientOptions = Target & {
   shadow?: Target
   /** True to follow the exhausted quotas for `isExhausted`. Default: false. */
   followExhausted?: boolean
+  /**
+   * Called before anything is sent, with the notes of batches that an earlier client left. The
+   * client does not open if it throws.
+   */
+  onNotes?: (notes: readonly string[]) => void | Promise<void>
   /** Called after a failure that the client deals with by itself: an attempt, or the disk. */
   onError?: (error: unknown) => void
   /** Called when a flush was moved to `rejected`. */
@@ -56,6 +61,7 @@ export function readOptions(options: ClientOptions): Settings {
     backoff: options.backoff ?? BACKOFF,
     shadow: options.shadow ?? null,
     followExhausted: options.followExhausted ?? false,
+    onNotes: options.onNotes ?? (() => {}),
     onError: harmless(options.onError),
     onRejected: harmless(options.onRejected),
     onPause: harmless(options.onPause),

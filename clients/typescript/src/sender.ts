@@ -4,7 +4,8 @@ import { type Answer, post, type Target } from './http.ts'
 import type { Counters } from './metrics.ts'
 import { type Backoff, classify, delayMs, readError, readRetryAfterMs } from './outcome.ts'
 import { sleep } from './sleep.ts'
-import type { Reason, Spool, Waiting } from './spool.ts'
+import type { Reason, Spool } from './spool.ts'
+import type { Waiting } from './waiting.ts'
 
 export type SenderOptions = {
   target: Target

@@ -2,23 +2,17 @@ import { Buffer } from 'node:buffer'
 import fs from 'node:fs/promises'
 import { join } from 'node:path'
 import { removeDurably, syncFolder, writeDurably } from './files.ts'
-import { type Flush, type FlushName, findContained, formatName, parseName } from './flush.ts'
+import {
+  type Flush,
+  type FlushName,
+  findContained,
+  formatName,
+  parseFlush,
+  parseName,
+} from './flush.ts'
 import { Lock } from './lock.ts'
 import { findRuns, merge } from './merge.ts'
-
-/** Where a flush is: `sealed` if it is certainly not in the log, `attempted` if it may be. */
-type Folder = 'sealed' | 'attempted'
-const FOLDERS: readonly Folder[] = ['sealed', 'attempted']
-
-/** A flush that waits in the spool. */
-export type Waiting = {
-  name: FlushName
-  file: string
-  folder: Folder
-  /** Unix seconds. */
-  sealedAt: number
-  bytes: number
-}
+import { FOLDERS, type Folder, findNext, type Waiting } from './waiting.ts'
 
 /** Why a flush was given up. */
 export type Reason = { status: number | null; error: string | null; detail: string | null }
@@ -35,6 +29,10 @@ export class Spool {
   #bytes = 0
   /** The number of flushes above which merging is tried again after it found nothing. */
   #mergeAbove = 0
+  /** A file that was written and is not sealed: it must go before anything else is. */
+  #unsettled: string | null = null
+  /** The notes of the flushes that were there at the start. */
+  readonly #notes: string[] = []
   /** True while flushes may be there that others contain: these must not be sent. */
   #hasContained = true
 
@@ -59,6 +57,11 @@ export class Spool {
     }
   }
 
+  /** The notes of the flushes that an earlier process left. */
+  get notes(): readonly string[] {
+    return this.#notes
+  }
+
   get size(): number {
     return this.#waiting.size
   }
@@ -67,9 +70,26 @@ export class Spool {
     return this.#bytes
   }
 
-  /** Writes a flush. It is sealed when this returns; if it throws, it is not. */
-  seal(name: FlushName, flush: Flush): Promise<void> {
-    return this.#exclusively(() => this.#write(name, flush))
+  /**
+   * Writes a flush. It is sealed when this returns; if it throws, it is not. `settle` runs between
+   * the two: nothing sends or merges the flush before it has ended, and if it throws the flush is
+   * deleted.
+   */
+  seal(name: FlushName, flush: Flush, settle?: () => Promise<void>): Promise<void> {
+    return this.#exclusively(async () => {
+      await this.#removeUnsettled()
+      if (settle === undefined) return this.#write(name, flush)
+      this.#unsettled = formatName(name)
+      const text = await this.#writeFile(name, flush)
+      try {
+        await settle()
+      } catch (error) {
+        await this.#removeUnsettled()
+        throw error
+      }
+      this.#unsettled = null
+      this.#remember(name, 'sealed', flush.sealed_at, text)
+    })
   }
 
   /**
@@ -79,7 +99,7 @@ export class Spool {
   begin(): Promise<{ waiting: Waiting; flush: Flush; isCertain: boolean } | null> {
     return this.#exclusively(async () => {
       await this.#removeContained()
-      const waiting = this.#next()
+      const waiting = findNext(this.#waiting.values())
       if (waiting === null) return null
       const text = await this.#read(waiting)
       const isCertain = waiting.folder === 'sealed'
@@ -156,14 +176,6 @@ export class Spool {
     return result
   }
 
-  /** Those that may be in the log first, then the oldest. */
-  #next(): Waiting | null {
-    let next: Waiting | null = null
-    for (const waiting of this.#waiting.values())
-      if (next === null || isBefore(waiting, next)) next = waiting
-    return next
-  }
-
   #mergeable = () => [...this.#waiting.values()].filter(({ folder }) => folder === 'sealed')
 
   async #merge(run: readonly Waiting[], instance: string): Promise<boolean> {
@@ -209,16 +221,27 @@ export class Spool {
     for (const file of files.filter((file) => file.endsWith('.json'))) {
       const text = await fs.readFile(join(path, file), 'utf8')
       const name = parseName(file)
-      const sealedAt = readSealedAt(text)
-      if (name !== null && sealedAt !== null) this.#remember(name, folder, sealedAt, text)
+      const flush = parseFlush(text)
+      if (flush?.note !== undefined) this.#notes.push(flush.note)
+      if (name !== null && flush !== null) this.#remember(name, folder, flush.sealed_at, text)
       else await this.#rejectFile(folder, file, UNREADABLE)
     }
   }
 
   async #write(name: FlushName, flush: Flush): Promise<void> {
+    this.#remember(name, 'sealed', flush.sealed_at, await this.#writeFile(name, flush))
+  }
+
+  async #writeFile(name: FlushName, flush: Flush): Promise<string> {
     const text = JSON.stringify(flush)
     await writeDurably(join(this.#directory, 'sealed', formatName(name)), text)
-    this.#remember(name, 'sealed', flush.sealed_at, text)
+    return text
+  }
+
+  async #removeUnsettled(): Promise<void> {
+    if (this.#unsettled === null) return
+    await removeDurably(this.#folder('sealed'), [this.#unsettled])
+    this.#unsettled = null
   }
 
   async #move(waiting: Waiting, to: Folder): Promise<void> {
@@ -268,17 +291,3 @@ export class Spool {
 }
 
 const UNREADABLE: Reason = { status: null, error: 'unreadable', detail: null }
-
-function isBefore(a: Waiting, b: Waiting): boolean {
-  if (a.folder !== b.folder) return a.folder === 'attempted'
-  return a.sealedAt === b.sealedAt ? a.file < b.file : a.sealedAt < b.sealedAt
-}
-
-function readSealedAt(text: string): number | null {
-  try {
-    const { version, sealed_at, body } = JSON.parse(text) as Partial<Flush>
-    return version === 1 && typeof body === 'string' ? (sealed_at ?? null) : null
-  } catch {
-    return null
-  }
-}

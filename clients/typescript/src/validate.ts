@@ -12,6 +12,16 @@ export type ApiKeyCounts = {
   measures?: Measures
 }
 
+/** Counts of an API key, and what a service that registers unknown keys calls it. */
+export type ApiKeyRecord = ApiKeyCounts & {
+  /** The id of the API key, or its external id. */
+  key: number | string
+  /** A display name. */
+  name?: string
+  /** The external id of its provider group. */
+  group?: string
+}
+
 /** Counts of a token key. What is absent is zero. */
 export type TokenCounts = {
   requests?: number
@@ -94,6 +104,12 @@ export const areApiKeyCounts = (counts: ApiKeyCounts) =>
   (counts.successRequests ?? 0) <= (counts.requests ?? 0) &&
   areDimensions(counts.dimensions) &&
   areMeasures(counts.measures)
+
+export const isApiKeyRecord = ({ key, name, group, ...counts }: ApiKeyRecord) =>
+  (typeof key === 'number' ? isId(key) : isName(key)) &&
+  (name === undefined || isName(name)) &&
+  (group === undefined || isName(group)) &&
+  areApiKeyCounts(counts)
 
 export const areTokenCounts = (counts: TokenCounts) =>
   isCount(counts.requests) &&
