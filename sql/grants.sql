@@ -14,7 +14,7 @@ grant select, insert, update on tree_heads to tallybook_service;
 grant select, insert, update, delete on accepted_days, accepted_counts to tallybook_service;
 grant select, insert, delete on accepted_values to tallybook_service;
 grant select, insert, update, delete on
-  source_folds, source_positions, sources, source_epochs
+  source_folds, source_positions, sources, source_epochs, rule_folds, rule_events, crossings
   to tallybook_service;
 grant select, insert,
   update (finished_at, positions, events, problems, report, row_sha256)

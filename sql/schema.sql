@@ -185,6 +185,14 @@ create table checkpoints (
   constraint checkpoints_position_check CHECK (("position" >= '-1'::integer))
 ) with (fillfactor=50);
 
+create table crossings (
+  rule text not null,
+  subject_kind text not null,
+  subject_id text not null,
+  position bigint not null,
+  constraint crossings_pkey PRIMARY KEY (rule, subject_kind, subject_id)
+);
+
 create table dimension_versions (
   generation integer not null,
   name text not null,
@@ -591,6 +599,15 @@ create table rebuilds (
   drift json,
   error text,
   constraint rebuilds_pkey PRIMARY KEY (projection, generation)
+);
+
+create table rule_events (
+  position bigint not null,
+  constraint rule_events_pkey PRIMARY KEY ("position")
+);
+
+create table rule_folds (
+  read_through bigint not null
 );
 
 create table sessions (
@@ -1105,6 +1122,41 @@ begin
 end
 $function$
 
+-- function append_rule_event(bigint,text,smallint,text,text,text,text,text,text,timestamp with time zone,interval)
+CREATE OR REPLACE FUNCTION tallybook.append_rule_event(p_rule_position bigint, p_type text, p_version smallint, p_source text, p_payload text, p_payload_sha256 text, p_rule text, p_subject_kind text, p_subject_id text, p_clock timestamp with time zone, p_clock_tolerance interval)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
+AS $function$
+declare
+  v_position bigint;
+begin
+  perform from shards s where s.shard = 0 for update;
+
+  -- After the lock: sees what the appends before it committed.
+  if p_rule_position <> (select coalesce(max(r.position), -1) from rule_events r) then
+    return null;
+  end if;
+
+  select a.position into strict v_position
+  from append_event(
+    0, p_type, p_version, p_source, '', p_payload, p_payload_sha256, p_clock, p_clock_tolerance
+  ) a;
+
+  insert into rule_events (position) values (v_position);
+
+  if p_type = 'RuleCrossed' then
+    insert into crossings (rule, subject_kind, subject_id, position)
+    values (p_rule, p_subject_kind, p_subject_id, v_position);
+  else
+    delete from crossings c
+    where c.rule = p_rule and c.subject_kind = p_subject_kind and c.subject_id = p_subject_id;
+  end if;
+
+  return v_position;
+end
+$function$
+
 -- function check_clock(timestamp with time zone,interval)
 CREATE OR REPLACE FUNCTION tallybook.check_clock(p_clock timestamp with time zone, p_tolerance interval)
  RETURNS void
@@ -1572,6 +1624,7 @@ grant delete, insert, select, update on api_key_usage to tallybook_service;
 grant delete, insert, select, update on api_key_versions to tallybook_service;
 grant delete, insert, select, update on api_keys to tallybook_service;
 grant delete, insert, select, update on checkpoints to tallybook_service;
+grant delete, insert, select, update on crossings to tallybook_service;
 grant delete, insert, select, update on dimension_versions to tallybook_service;
 grant delete, insert, select, update on dimensions to tallybook_service;
 grant insert, select on events to tallybook_service;
@@ -1606,6 +1659,8 @@ grant delete, insert, select, update on provider_group_versions to tallybook_ser
 grant delete, insert, select, update on provider_groups to tallybook_service;
 grant delete, insert, select, update on quota_resets to tallybook_service;
 grant delete, insert, select, update on rebuilds to tallybook_service;
+grant delete, insert, select, update on rule_events to tallybook_service;
+grant delete, insert, select, update on rule_folds to tallybook_service;
 grant delete, insert, select on sessions to tallybook_service;
 grant select, update on shards to tallybook_service;
 grant delete, insert, select, update on source_epochs to tallybook_service;

@@ -26,6 +26,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   dimensions: ['platform', 'events', 'log'],
   quota: CORE,
   sources: CORE,
+  rules: [...CORE, 'quota', 'sources', 'proofs/integrity/scheduled/stored.ts'],
   cluster: ['platform', 'events', 'read-model'],
   auth: ['platform', 'events'],
   proofs: CORE,
@@ -39,7 +40,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   archive: ['platform', 'events', 'log', 'proofs/merkle'],
   http: [
-    ...[...CORE, 'subscriptions', 'bookkeeping', 'quota', 'sources', 'cluster', 'auth', 'proofs'],
+    ...CORE,
+    ...['subscriptions', 'bookkeeping', 'quota', 'sources', 'rules', 'cluster', 'auth', 'proofs'],
   ],
   // The write routes can't reach a projection, and the read routes can't reach the log.
   'http/flushes': ['events', 'log', 'auth', 'http'],

@@ -1,17 +1,14 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { CatalogId, DeclaredName, TokenHash } from './catalog-ids.ts'
 import { isStorable, PayloadError } from './columns.ts'
-
-/** Ids are whole numbers from 1 to 2^53 - 1. */
-export const CatalogId = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
+import { RuleRow, textsOfRules } from './rule.ts'
 
 /** 0 means no group. The group may not exist (yet): then no group counts the key's requests. */
 export const GroupId = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 
 /** In tokens; -1 means unlimited. */
 export const QuotaLimit = Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER })
-
-export const TokenHash = Type.String({ minLength: 1, maxLength: 255 })
 
 /** A name for people; null if there is none. */
 export const CatalogName = Type.Union([Type.String({ maxLength: 255 }), Type.Null()])
@@ -37,9 +34,6 @@ export type QuotaPeriod = Static<typeof QuotaPeriod>
 
 /** The name of a time zone in the IANA database, such as `Europe/Berlin`. */
 export const QuotaZone = Type.String({ pattern: '^[A-Za-z][A-Za-z0-9_+/-]{0,63}$' })
-
-/** The name of a dimension or a measure. */
-export const DeclaredName = Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' })
 
 /** What a measure is counted in, for people; a measure may have none. */
 export const MeasureUnit = Type.String({ minLength: 1, maxLength: 64 })
@@ -71,6 +65,7 @@ const Rows = Type.Object({
   measures: list(
     Type.Object({ name: DeclaredName, number: MeasureNumber, unit: Type.Optional(MeasureUnit) }),
   ),
+  rules: list(RuleRow),
 })
 
 /**
@@ -87,8 +82,8 @@ const Rows = Type.Object({
  *                  "measures":[{"name":"cost_micros","number":0,"unit":"USD/1e6"}]},"ended":{}}
  *
  * Version 1 has no external ids and no quota periods or zones. Version 2 is written only if a row
- * has one, and version 3 only if there are dimensions or measures, so that instances of a release
- * before it can read all others.
+ * has one, version 3 only if there are dimensions or measures, and version 4 only if there are
+ * rules, so that instances of a release before it can read all others.
  */
 export const CatalogChange = Type.Object({ upserted: Rows, ended: Rows })
 export type CatalogChange = Static<typeof CatalogChange>
@@ -101,7 +96,7 @@ export type KeyRow = NonNullable<CatalogRows['keys']>[number]
 export type MeasureRow = NonNullable<CatalogRows['measures']>[number]
 
 /** The kinds of rows. */
-const KINDS = ['provider_groups', 'api_keys', 'keys', 'dimensions', 'measures'] as const
+const KINDS = ['provider_groups', 'api_keys', 'keys', 'dimensions', 'measures', 'rules'] as const
 
 /** Rows in each part of a change that is cut. */
 const PART_ROWS = 16_384
@@ -123,6 +118,7 @@ const check = TypeCompiler.Compile(CatalogChange)
 
 /** The version in which a change is written. */
 export function versionOfChange(change: CatalogChange): number {
+  if (listsOf(change).some(({ rules }) => rules)) return 4
   const declares = listsOf(change).some(({ dimensions, measures }) => dimensions ?? measures)
   if (declares) return 3
   return externalIdsOf(change).length > 0 || hasPeriods(change) ? 2 : 1
@@ -157,7 +153,8 @@ function textsOf(change: CatalogChange): string[] {
   const units = listsOf(change).flatMap(({ measures = [] }) =>
     measures.map(({ unit = '' }) => unit),
   )
-  return [...names, ...externalIdsOf(change), ...units]
+  const rules = listsOf(change).flatMap((rows) => textsOfRules(rows.rules ?? []))
+  return [...names, ...externalIdsOf(change), ...units, ...rules]
 }
 
 const hasPeriods = (change: CatalogChange): boolean =>

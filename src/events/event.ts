@@ -10,6 +10,7 @@ import { catalogChanged } from './types/catalog-changed.ts'
 import { eventReversed } from './types/event-reversed.ts'
 import { keyStatsFlushed } from './types/key-stats-flushed.ts'
 import { quotaReset } from './types/quota-reset.ts'
+import { ruleCleared, ruleCrossed } from './types/rule-events.ts'
 import { originChanged, projectionAttested, shardsChanged } from './types/statements.ts'
 import { totalsAdjusted } from './types/totals-adjusted.ts'
 import { unknownKeysAdopted } from './types/unknown-keys-adopted.ts'
@@ -24,6 +25,8 @@ export const EVENT_TYPES = {
   EventReversed: eventReversed,
   UnknownKeysAdopted: unknownKeysAdopted,
   QuotaReset: quotaReset,
+  RuleCrossed: ruleCrossed,
+  RuleCleared: ruleCleared,
   ProjectionAttested: projectionAttested,
   OriginChanged: originChanged,
   ShardsChanged: shardsChanged,

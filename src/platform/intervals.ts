@@ -51,6 +51,10 @@ export type Intervals = {
     /** How often to look for quota periods that have begun. */
     pollIntervalMs: number
   }
+  rules: {
+    /** How often to evaluate rules. */
+    evaluateIntervalMs: number
+  }
   transparency: {
     /** How often to poll a log that doesn't grow, and the time between two signed tree heads. */
     pollIntervalMs: number
@@ -122,6 +126,8 @@ export const INTERVALS: Intervals = {
   // Until a period is found, reads add up what was used in it: seconds of usage if it has just
   // begun, and a month at most after a change of the catalog.
   quota: { pollIntervalMs: 10_000 },
+  // A person who is told needs longer than that to look.
+  rules: { evaluateIntervalMs: 10_000 },
   // Another instance helps before a request for a receipt times out (HEAD_MS, 5 s), for example
   // if the owner's disk is full, the owner has just died, or it signs under another name.
   transparency: { pollIntervalMs: 1_000, helpAfterMs: 3_000 },

@@ -1,6 +1,7 @@
 import type { QuotaPeriod } from '../events/catalog-change.ts'
 import { type Exact, toExact } from '../events/exact.ts'
 import type { Fragment, Transaction } from '../platform/postgres/pool.ts'
+import { toTextArray } from '../read-model/projections/array.ts'
 import type { PeriodReads } from '../read-model/queries/keys.ts'
 import { type Page, type PageRequest, toKeyset, toPage } from '../read-model/queries/keyset-page.ts'
 import type { Source } from '../read-model/queries/live-source.ts'
@@ -55,11 +56,54 @@ export async function readAllExhausted(
   return all
 }
 
-/** Selects the keys that are not retired, have a limit, and have reached it. */
-function selectExhausted(
+/** What a key has used of its quota. */
+export type QuotaUse = { token_hash: string; quota_limit: number; quota_used: Exact }
+
+/**
+ * Reads what keys have used that are not retired and have a limit above 0, and have used `percent`
+ * of it or are one of `hashes`.
+ */
+export async function readUsedQuotas(
   transaction: Transaction,
   source: Source,
   periods: PeriodReads | null,
+  { percent, hashes }: { percent: number; hashes: readonly string[] },
+): Promise<QuotaUse[]> {
+  const isListed = transaction`
+    k.token_hash = any (${toTextArray(hashes, (hash) => hash)}::text[])`
+  const rows = await transaction<Row[]>`
+    ${selectKeys(
+      transaction,
+      source,
+      periods,
+      (used) => transaction`
+        k.quota_limit > 0
+          and (${used} * 100 >= k.quota_limit::numeric * ${percent} or ${isListed})`,
+    )}`
+  return rows.map(({ token_hash, quota_limit, quota_used }) => ({
+    ...{ token_hash, quota_limit: Number(quota_limit), quota_used: toExact(quota_used) },
+  }))
+}
+
+/** Selects the keys that are not retired, have a limit, and have reached it. */
+const selectExhausted = (
+  transaction: Transaction,
+  source: Source,
+  periods: PeriodReads | null,
+): Fragment =>
+  selectKeys(
+    transaction,
+    source,
+    periods,
+    (used) => transaction`k.quota_limit >= 0 and ${used} >= k.quota_limit`,
+  )
+
+/** Selects the keys that are not retired for which `has` is true of what they used. */
+function selectKeys(
+  transaction: Transaction,
+  source: Source,
+  periods: PeriodReads | null,
+  has: (used: Fragment) => Fragment,
 ): Fragment {
   const used = periods
     ? transaction`coalesce(p.quota_used, n.quota_used, 0)`
@@ -74,7 +118,7 @@ function selectExhausted(
         group by t.account
       ) n on n.account = k.token_hash
       ${periods ? transaction`left join (${periods.used(null)}) p on ${ofKey}` : transaction``}
-    where k.ended_at is null and k.quota_limit >= 0 and ${used} >= k.quota_limit`
+    where k.ended_at is null and ${has(used)}`
 }
 
 const toExhausted = (row: Row, periods: PeriodReads | null): Exhausted => ({

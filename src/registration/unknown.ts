@@ -1,6 +1,7 @@
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import type { PostedApiKeyEntries } from '../events/api-key-flush.ts'
-import { ExternalId, TokenHash } from '../events/catalog-change.ts'
+import { ExternalId } from '../events/catalog-change.ts'
+import { TokenHash } from '../events/catalog-ids.ts'
 import { isStorable } from '../events/columns.ts'
 import type { KeyHint, PostedFlush } from '../events/flush.ts'
 import type { Catalog } from '../log/catalog/catalog.ts'

@@ -37,6 +37,7 @@ import { Projector } from '../read-model/projector/projector.ts'
 import { AsOfQueries } from '../read-model/queries/as-of.ts'
 import { RebuildJobs } from '../read-model/rebuild/jobs.ts'
 import { Registration } from '../registration/registration.ts'
+import { Rules } from '../rules/rules.ts'
 import { Sources } from '../sources/sources.ts'
 import type { Config } from './config.ts'
 import { WorkerThread } from './worker/thread.ts'
@@ -201,14 +202,15 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
   async function* readLargeChange(place: EventPlace): AsyncGenerator<CatalogChange> {
     for await (const { change } of worker.readParts(place)) if (change !== null) yield change
   }
+  const noticeEvent = (shard: number, position: number) => {
+    projector.noticeAppend(shard)
+    streams.noticeAppend(shard, position)
+  }
   const attestations = new Attestations({
     pools,
     shards,
     projector,
-    onAppended: (shard, position) => {
-      projector.noticeAppend(shard)
-      streams.noticeAppend(shard, position)
-    },
+    onAppended: noticeEvent,
   })
   const ahead = new LogAhead({ sql: pools.control, logger })
   const metrics = new Metrics({
@@ -238,6 +240,12 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     catalogWriter,
     registration,
     sources,
+    rules: new Rules({
+      ...{ pools, catalog, projector, history, sources, owns, logger },
+      // Appends don't wait for it.
+      refresh: () => refreshCatalog(pools.project, catalog, readLargeChange),
+      ...{ onAppended: noticeEvent, ...intervals.rules },
+    }),
     tokens,
     heads,
     instances,

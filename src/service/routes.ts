@@ -33,6 +33,7 @@ import { projections } from '../http/projections/index.ts'
 import { quotaRoutes } from '../http/quota/index.ts'
 import type { ExhaustedStreams } from '../http/quota/streams.ts'
 import { findId } from '../http/row-id.ts'
+import { ruleRoutes } from '../http/rules/index.ts'
 import { sessionRoutes } from '../http/sessions/index.ts'
 import { sourceRoutes } from '../http/sources/index.ts'
 import { statusRoute } from '../http/status/index.ts'
@@ -194,6 +195,7 @@ export function createApp(options: AppOptions) {
     .use(liveRoute(guard, options))
     .use(quotaRoutes(guard, options))
     .use(sourceRoutes(guard, options))
+    .use(ruleRoutes(guard, options))
     .use(statusRoute(guard, options))
     .use(health(options))
     .use(

@@ -136,6 +136,7 @@ function startTimers(
     keepFresh(tokens, pools.control, intervals.tokens, logger),
     components.ahead.start(),
     components.sources.start(),
+    components.rules.start(),
     keepPeriodsOpen({ sql: pools.project, shards, owns, logger, ...intervals.quota }),
     ...(verifyAt ? [scheduleVerifications(verifyAt, verifications, logger)] : []),
     ...(attestMinutes > 0 ? [attestations.schedule(attestMinutes, logger)] : []),

@@ -92,6 +92,21 @@ export async function countTroubles(sql: Sql): Promise<{ silent: number; missing
   return row!
 }
 
+/** Whether a source is silent, for how many seconds nothing came from it, and when it would be. */
+export type Silence = { source: string; silent: boolean; seconds: number; expected: number }
+
+/** Reads the silence of all sources, in the order of their names. */
+export async function readSilences(sql: Sql): Promise<Silence[]> {
+  return await sql<Silence[]>`
+    select
+      s.source, ${isSilent(sql)} as silent,
+      extract(epoch from clock_timestamp() - s.recent[1])::float8 as seconds,
+      (${SILENT_AFTER.intervals} * coalesce(i.usual, 0) + ${SILENT_AFTER.seconds})::float8
+        as expected
+    from sources s ${intervals(sql)}
+    order by s.source`
+}
+
 /** The usual interval of `s`, in seconds. */
 const intervals = (sql: Sql) => sql`
   cross join lateral (

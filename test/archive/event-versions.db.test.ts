@@ -8,6 +8,7 @@ import { importTestArchive, problemsOf } from '../support/archive.ts'
 import { insertEvent, positionOf } from '../support/events.ts'
 import { rebuildByHttp } from '../support/rebuild.ts'
 import { startTestService, type TestService } from '../support/service.ts'
+import { until } from '../support/until.ts'
 import { endAll, exportSigned, makeDatabase, readLog, reshard, start } from './resharding.ts'
 
 // A log with events of every version is audited, verified, rebuilt, exported and imported.
@@ -119,6 +120,18 @@ async function insertCombined({ database: { owner } }: TestService): Promise<voi
   }
 }
 
+/** Crosses a rule and ends it. */
+async function crossRule(service: TestService): Promise<void> {
+  const count = async (type: string) => {
+    const path = `/audit/events?type=${type}`
+    return (await service.read<{ items: unknown[] }>(path)).items.length > 0
+  }
+  await service.putCatalog({ rules: [{ name: 'used', kind: 'quota', percent: 1 }] })
+  await until(() => count('RuleCrossed'))
+  await service.fetch('admin', '/admin/rules/used', { method: 'DELETE' })
+  await until(() => count('RuleCleared'))
+}
+
 async function fillNew(service: TestService): Promise<void> {
   const named = (name: string) => [{ name }]
   await service.putCatalog({ dimensions: named('model'), measures: named('cost') })
@@ -136,6 +149,7 @@ async function fillNew(service: TestService): Promise<void> {
   await service.act('/admin/corrections', { reverse: position, reason: 'twice' })
   await service.act('/admin/corrections', { reverse: sequenced, reason: 'twice' })
   await adopt(service, { api_keys: [{ id: 21, external_id: 'sk-21', group_id: 1 }] })
+  await crossRule(service)
 }
 
 /** Verifies the database, and audits the log. */

@@ -31,7 +31,8 @@ export const quotaReset: EventDefinition<QuotaReset> = {
   toRows: () => null,
 }
 
-const POSITIONS = /^\d{1,4}\/(?:-1|\d{1,16})(?:,\d{1,4}\/(?:-1|\d{1,16}))*$/
+/** Positions in the log, one per shard. */
+export const POSITIONS = /^\d{1,4}\/(?:-1|\d{1,16})(?:,\d{1,4}\/(?:-1|\d{1,16}))*$/
 
 function decodeQuotaReset(payload: unknown): QuotaReset {
   const texts = decodeTexts(payload, { at: TIME, through: POSITIONS, reason: REASON })

@@ -1,12 +1,12 @@
 import { type Static, Type } from '@sinclair/typebox'
 import {
-  DeclaredName,
   MAX_DIMENSIONS,
   MAX_MEASURES,
   MAX_MEASURES_EVER,
   type MeasureRow,
   MeasureUnit,
 } from '../../events/catalog-change.ts'
+import { DeclaredName } from '../../events/catalog-ids.ts'
 import type { Catalog } from '../../log/catalog/catalog.ts'
 import type { Conflict } from './merge.ts'
 

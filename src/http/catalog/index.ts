@@ -12,6 +12,7 @@ import { TOO_MANY_DIMENSIONS, TOO_MANY_MEASURES } from './declared.ts'
 import { CONFLICT } from './merge.ts'
 import { CatalogBody, INVALID_CATALOG, parseCatalog } from './model.ts'
 import { type PutOutcome, putRows } from './put.ts'
+import { TOO_MANY_RULES } from './rules.ts'
 
 type Options = {
   catalogWriter: CatalogWriter
@@ -142,6 +143,18 @@ export function catalogRoutes(
       },
       { parse: 'none', params: NameParams, roles: ['admin'], detail: retireDetail('a measure') },
     )
+    .delete(
+      '/admin/rules/:name',
+      async (context) => {
+        const { name } = context.params
+        const headers = await change(context, (catalog) => {
+          const row = catalog.rules.get(name)
+          return row ? { upserted: {}, ended: { rules: [row] } } : null
+        })
+        return new Response(null, { status: 204, headers })
+      },
+      { parse: 'none', params: NameParams, roles: ['admin'], detail: endRuleDetail },
+    )
 }
 
 /** The values of a 503 that a change of the catalog can answer besides the common ones. */
@@ -154,6 +167,7 @@ const putDetail = describe({
     'Applies all rows or none. An absent or null field keeps its current value. A row is named ' +
     'by its `id`, by its `external_id`, or by both; a new row without an `id` gets the next one. ' +
     'An `external_id` stays with its row: a change that would replace or move one is 409. ' +
+    'A rule (docs/guides/rules.md) is replaced as a whole. ' +
     'The change applies to every flush posted after the response, on every instance.',
   body: {
     schema: CatalogBody,
@@ -171,16 +185,27 @@ const putDetail = describe({
       keys: Type.Integer(),
       dimensions: Type.Optional(Type.Integer()),
       measures: Type.Optional(Type.Integer()),
+      rules: Type.Optional(Type.Integer()),
     }),
     example: { provider_groups: 1, api_keys: 1, keys: 1 },
   },
   headers: ['Tallybook-Position'],
   errors: [400, 401, 403, 408, 409, 413, 415, 503],
   errorValues: {
-    409: [CONFLICT, TOO_MANY_DIMENSIONS, TOO_MANY_MEASURES],
+    409: [CONFLICT, TOO_MANY_DIMENSIONS, TOO_MANY_MEASURES, TOO_MANY_RULES],
     400: [INVALID_CATALOG, 'invalid request body'],
     503: [...CATALOG_VALUES, 'too many large bodies', 'stopping'],
   },
+})
+
+const endRuleDetail = describe({
+  tag: 'Catalog',
+  summary: 'End a rule',
+  description: 'What has crossed it is cleared within seconds.',
+  ok: { status: 204, description: 'Ended' },
+  headers: ['Tallybook-Position'],
+  errors: [400, 401, 403, 404, 503],
+  errorValues: { 503: CATALOG_VALUES },
 })
 
 function retireDetail(what: string) {

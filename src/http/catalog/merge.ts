@@ -10,6 +10,7 @@ import { END_OF_IDS, type ExternalIds } from '../../log/catalog/external-ids.ts'
 import { DEFAULT_ZONE, findTimeZone } from '../../quota/periods.ts'
 import { mergeDimensions, mergeMeasures } from './declared.ts'
 import type { CatalogBody } from './model.ts'
+import { mergeRules } from './rules.ts'
 
 type KeyBody = NonNullable<CatalogBody['keys']>[number]
 
@@ -22,7 +23,7 @@ export const CONFLICT = 'external id conflict'
 /** Returns the complete rows after an upsert into the current catalog. */
 export function mergeRows(catalog: Catalog, body: CatalogBody): CatalogRows | Conflict {
   const rows: CatalogRows = {}
-  const { provider_groups, api_keys, keys, dimensions, measures } = body
+  const { provider_groups, api_keys, keys, dimensions, measures, rules } = body
   if (provider_groups) {
     const ids = assignIds('provider_groups', provider_groups, catalog.externalIds.providerGroups)
     if ('error' in ids) return ids
@@ -52,6 +53,11 @@ export function mergeRows(catalog: Catalog, body: CatalogBody): CatalogRows | Co
     const merged = mergeMeasures(catalog, measures)
     if ('error' in merged) return merged
     rows.measures = merged
+  }
+  if (rules?.length) {
+    const merged = mergeRules(catalog, rules)
+    if ('error' in merged) return merged
+    rows.rules = merged
   }
   return rows
 }

@@ -1,17 +1,12 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
-import {
-  CatalogId,
-  CatalogName,
-  ExternalId,
-  GroupId,
-  QuotaLimit,
-  TokenHash,
-} from '../../events/catalog-change.ts'
+import { CatalogName, ExternalId, GroupId, QuotaLimit } from '../../events/catalog-change.ts'
+import { CatalogId, TokenHash } from '../../events/catalog-ids.ts'
 import { isStorable } from '../../events/columns.ts'
 import { findTimeZone } from '../../quota/periods.ts'
 import { describeFault } from '../place.ts'
 import { DimensionsBody, MeasuresBody } from './declared.ts'
+import { findInRule, RulesBody } from './rules.ts'
 
 const strict = { additionalProperties: false }
 /** A field that keeps its value if it is absent or null; a new row then gets the default. */
@@ -69,6 +64,7 @@ export const CatalogBody = Type.Object(
     ),
     dimensions: Type.Optional(DimensionsBody),
     measures: Type.Optional(MeasuresBody),
+    rules: Type.Optional(RulesBody),
   },
   { ...strict, title: 'Catalog' },
 )
@@ -99,7 +95,8 @@ const findInvalid = (catalog: CatalogBody): string | null =>
     ({ name }) => [name],
     () => null,
   ) ??
-  findInRows('measures', catalog.measures, ({ name }) => [name], findInMeasure)
+  findInRows('measures', catalog.measures, ({ name }) => [name], findInMeasure) ??
+  findInRows('rules', catalog.rules, ({ name }) => [name], findInRule)
 
 function findInRows<Row>(
   kind: string,
@@ -150,13 +147,14 @@ export const INVALID_CATALOG = 'invalid catalog'
 
 const UNSTORABLE = 'contains a NUL or a lone surrogate.'
 
-/** The number of rows of each kind; of dimensions and measures only if the body has such lists. */
+/** The number of rows of each kind; of declarations and rules only if the body has such lists. */
 export type CatalogCounts = {
   provider_groups: number
   api_keys: number
   keys: number
   dimensions?: number
   measures?: number
+  rules?: number
 }
 
 /** Counts the rows of a body. */
@@ -166,4 +164,5 @@ export const countRows = (body: CatalogBody): CatalogCounts => ({
   keys: body.keys?.length ?? 0,
   ...(body.dimensions && { dimensions: body.dimensions.length }),
   ...(body.measures && { measures: body.measures.length }),
+  ...(body.rules && { rules: body.rules.length }),
 })

@@ -8,6 +8,7 @@ import type {
 } from '../../events/catalog-change.ts'
 import type { Declared } from '../../events/details.ts'
 import type { Attributor } from '../../events/flush.ts'
+import type { RuleRow } from '../../events/rule.ts'
 import { ExternalIds } from './external-ids.ts'
 import { GroupCache } from './group-cache.ts'
 
@@ -38,6 +39,9 @@ export class Catalog implements Attributor, ApiKeys, Declared {
 
   /** The measures that flushes may use, by name. */
   readonly measures = new Map<string, MeasureRow>()
+
+  /** What should not happen, by name. */
+  readonly rules = new Map<string, RuleRow>()
 
   /** The numbers of all measures, also of those that were retired. */
   readonly measureNumbers = new Map<string, number>()
@@ -86,6 +90,7 @@ export class Catalog implements Attributor, ApiKeys, Declared {
     this.keys.clear()
     this.dimensions.clear()
     this.measures.clear()
+    this.rules.clear()
     this.measureNumbers.clear()
     for (const ids of Object.values(this.externalIds)) ids.clear()
     for (const keys of Object.values(this.retired)) keys.clear()
@@ -151,6 +156,8 @@ export class Catalog implements Attributor, ApiKeys, Declared {
       this.measures.set(row.name, row)
       this.measureNumbers.set(row.name, row.number)
     }
+    for (const row of upserted.rules ?? []) this.rules.set(row.name, row)
+    for (const { name } of ended.rules ?? []) this.rules.delete(name)
     for (const { name } of ended.dimensions ?? []) this.dimensions.delete(name)
     for (const { name } of ended.measures ?? []) this.measures.delete(name)
     this.#groups.clear()

@@ -88,7 +88,9 @@ export class ShardFold {
       case 'UnknownKeysAdopted':
         for (const [time, amounts] of amountsOf(event.data)) this.#countAmounts(amounts, 1, time)
         break
-      // Service events count nothing.
+      // These count nothing.
+      case 'RuleCrossed':
+      case 'RuleCleared':
       case 'ProjectionAttested':
       case 'OriginChanged':
       case 'ShardsChanged':

@@ -157,16 +157,18 @@ test('a change of event types or projections comes with a migration', async () =
 })
 
 const KNOWN = {
-  since: 30,
+  since: 32,
   events: {
     ApiKeyStatsFlushed: 6,
     KeyStatsFlushed: 4,
-    CatalogChanged: 3,
+    CatalogChanged: 4,
     BalancesOpened: 1,
     TotalsAdjusted: 1,
     EventReversed: 3,
     UnknownKeysAdopted: 2,
     QuotaReset: 1,
+    RuleCrossed: 1,
+    RuleCleared: 1,
     ProjectionAttested: 4,
     OriginChanged: 1,
     ShardsChanged: 2,

@@ -13,6 +13,7 @@ import { loadChunk } from './sql-reader/load-chunk.ts'
 import { openReader } from './sql-reader/session.ts'
 import { storedAct } from './stored-acts.ts'
 import { storedEvent } from './stored-events.ts'
+import { storedRule } from './stored-rules.ts'
 
 // A second reader of payloads, in SQL, shares no code with that of the service. Whatever the log
 // contains, both accept the same events, read the same entries from flushes, count the same for
@@ -33,7 +34,10 @@ const runs = runsOf(200)
 test(
   `the SQL reader and the service read the same entries, in ${runs} logs`,
   async () => {
-    const logs = fc.array(fc.oneof(storedEvent, storedAct), { minLength: 1, maxLength: 60 })
+    const logs = fc.array(fc.oneof(storedEvent, storedAct, storedRule), {
+      minLength: 1,
+      maxLength: 60,
+    })
     await fc.assert(
       fc.asyncProperty(logs, async (events) => {
         const { owner } = database

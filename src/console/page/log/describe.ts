@@ -10,6 +10,8 @@ export const TYPES = [
   'EventReversed',
   'UnknownKeysAdopted',
   'QuotaReset',
+  'RuleCrossed',
+  'RuleCleared',
   'CatalogChanged',
   'ProjectionAttested',
   'OriginChanged',
@@ -36,6 +38,10 @@ export function describeEvent(type: string, payload: unknown): string {
       return describeAdoption(value)
     case 'QuotaReset':
       return withReason('quota reset', value.reason)
+    case 'RuleCrossed':
+      return describeRule(value, 'crossed')
+    case 'RuleCleared':
+      return describeRule(value, 'cleared')
     case 'CatalogChanged':
       return describeChange(value)
     case 'ProjectionAttested':
@@ -108,6 +114,13 @@ function describeOpening({ provider_groups, api_keys, keys }: Record<string, unk
 const columnOf = (rows: unknown, name: string) =>
   listOf(((rows ?? {}) as Record<string, unknown>)[name])
 
+function describeRule({ rule, subject }: Record<string, unknown>, what: string): string {
+  const { name } = (rule ?? {}) as { name?: unknown }
+  const { kind, id } = (subject ?? {}) as { kind?: unknown; id?: unknown }
+  const who = kind === 'log' ? 'the log' : `${String(kind).replace('_', ' ')} ${id}`
+  return `${who} ${what} ${name}`
+}
+
 function describeChange({ upserted, ended }: Record<string, unknown>): string {
   const rowsOf = (kinds: readonly string[], lists: unknown) =>
     Object.entries((lists ?? {}) as object).flatMap(([kind, rows]) =>
@@ -139,4 +152,8 @@ function describeChange({ upserted, ended }: Record<string, unknown>): string {
 
 /** The rows of the catalog that are counted, and those that are named in full. */
 const ROWS = ['provider_groups', 'api_keys', 'keys']
-const DECLARED = [['dimensions', 'dimension'] as const, ['measures', 'measure'] as const]
+const DECLARED = [
+  ['dimensions', 'dimension'] as const,
+  ['measures', 'measure'] as const,
+  ['rules', 'rule'] as const,
+]

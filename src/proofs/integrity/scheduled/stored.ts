@@ -98,17 +98,17 @@ async function readVerifications(sql: Sql, { before, limit }: Page): Promise<Sto
   }))
 }
 
-/** Returns problems and end (in Unix seconds) of the newest finished one; null if there is none. */
+/** Returns problems and end (Unix seconds) of the newest finished one; null if there is none. */
 export async function readNewestFinished(
   sql: Sql,
-): Promise<{ problems: number; finishedAt: number } | null> {
-  const [row] = await sql<{ problems: number; finished_at: number }[]>`
-    select v.problems, extract(epoch from v.finished_at)::float8 as finished_at
+): Promise<{ id: number; problems: number; finishedAt: number } | null> {
+  const [row] = await sql<{ id: number; problems: number; finished_at: number }[]>`
+    select v.id::float8 as id, v.problems, extract(epoch from v.finished_at)::float8 as finished_at
     from verifications v
     where v.problems is not null
     order by v.id desc
     limit 1`
-  return row ? { problems: row.problems, finishedAt: row.finished_at } : null
+  return row ? { id: row.id, problems: row.problems, finishedAt: row.finished_at } : null
 }
 
 type VerificationRow = Omit<StoredVerification, 'id' | 'events'> & {

@@ -321,9 +321,10 @@ begin
     perform from pg_temp.read_api_key_entries(p_version, p_payload);
   elsif p_type = 'KeyStatsFlushed' and p_version in (1, 2, 3, 4) then
     perform from pg_temp.read_key_entries(p_version, p_payload);
-  elsif p_type = 'CatalogChanged' and p_version in (1, 2, 3) then
+  elsif p_type = 'CatalogChanged' and p_version in (1, 2, 3, 4) then
     perform from pg_temp.read_catalog_change(p_version, p_payload);
     perform pg_temp.check_declared(p_version, p_payload);
+    perform pg_temp.check_rules(p_version, p_payload);
   elsif p_type = 'ProjectionAttested' and p_version in (1, 2, 3, 4) then
     perform pg_temp.check_attestation(p_payload);
   elsif p_type = 'OriginChanged' and p_version = 1 then
@@ -331,6 +332,8 @@ begin
     perform pg_temp.to_text(p_payload -> 'previous', '.');
   elsif p_type = 'ShardsChanged' and p_version in (1, 2) then
     perform pg_temp.check_shards_change(p_payload);
+  elsif p_type in ('RuleCrossed', 'RuleCleared') and p_version = 1 then
+    perform pg_temp.check_rule_event(p_type, p_payload);
   elsif p_type = 'EventReversed' and p_version in (1, 2, 3)
     or p_type = 'UnknownKeysAdopted' and p_version in (1, 2)
     or p_type in ('BalancesOpened', 'TotalsAdjusted', 'QuotaReset') and p_version = 1 then

@@ -14,6 +14,7 @@ export async function openReader(address: ServerAddress): Promise<Sql> {
     'combined-details.sql',
     'details.sql',
     'acts.sql',
+    'rules.sql',
   ]) {
     await sql.unsafe(await readFile(join(import.meta.dir, file), 'utf8'))
   }
