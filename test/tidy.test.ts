@@ -50,6 +50,10 @@ const MAY_IMPORT: Record<string, string[]> = {
   'http/counters': ['platform', 'events', 'read-model', 'quota', 'cluster', 'http'],
   'http/explain': ['platform', 'events', 'read-model', 'cluster', 'http'],
   'http/usage': ['platform', 'events', 'read-model', 'cluster', 'http'],
+  tracing: [
+    ...['platform/async', 'events/flush.ts', 'log/append-call.ts', 'log/queue.ts'],
+    ...['read-model/projector/projection-groups.ts', 'http'],
+  ],
   console: ['events', 'auth', 'http', 'platform/shipped'],
   // Bundled for browsers: may use types of the service, and pure code.
   'console/page': ['events', 'proofs/merkle/audit-path.ts', 'platform/async', 'service/routes.ts'],

@@ -107,6 +107,7 @@ async function servePeer(peer: string, address: Address): Promise<string> {
         {
           log,
           withHints: false,
+          tracer: null,
           // No load has a body that large.
           appendLarge: async () => ({ kind: 'unavailable', reason: 'worker ended' }),
           metrics,

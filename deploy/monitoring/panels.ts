@@ -122,6 +122,9 @@ export const ROWS: readonly { title: string; panels: Panel[] }[] = [
       panel('File descriptors', 'percentunit', {
         '{{instance}}': `process_open_fds{${HERE}} / process_max_fds{${HERE}} ${OURS}`,
       }),
+      panel('Spans of traces that were dropped', 'reqps', {
+        '{{reason}}': perSecond('trace_spans_dropped_total', 'reason'),
+      }),
     ],
   },
 ]

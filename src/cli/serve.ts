@@ -1,4 +1,4 @@
-import pino from 'pino'
+import pino, { type Logger } from 'pino'
 import { type LoadedTokens, loadTokens } from '../auth/token-files.ts'
 import {
   type EmbeddedPostgres,
@@ -8,6 +8,8 @@ import { UserError } from '../platform/user-error.ts'
 import { openOrigin } from '../proofs/transparency/origin.ts'
 import { readConfig } from '../service/config.ts'
 import { type Service, startService } from '../service/service.ts'
+import type { Tracing } from '../tracing/open.ts'
+import { readTraceSettings } from '../tracing/settings.ts'
 import { explainFailure } from './failure.ts'
 import { launcherEnded } from './launcher.ts'
 
@@ -44,6 +46,7 @@ export async function serve(args: string[]): Promise<void> {
       tokens: loaded.tokens,
       origin,
       logger,
+      tracing: await openTracing(logger),
     }).catch((error: unknown) => {
       throw explainFailure(error, 'The service could not start')
     })
@@ -64,6 +67,14 @@ function announceTokens({ tokens, made, folder }: LoadedTokens): void {
   } else {
     console.log(`New tokens for ${made.join(', ')} are in ${folder}, one file each.`)
   }
+}
+
+/** Loads what records traces only if the environment asks for them. */
+async function openTracing(logger: Logger): Promise<Tracing | null> {
+  const settings = readTraceSettings(process.env)
+  if (settings === null) return null
+  const tracing = await import('../tracing/open.ts')
+  return tracing.openTracing(settings, logger)
 }
 
 async function stop(service: Service): Promise<void> {

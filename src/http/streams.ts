@@ -34,8 +34,11 @@ export type StreamsOptions = {
   intervals: Pick<Intervals['streams'], 'authIntervalMs' | 'keepAliveMs'>
   /** Called every `keepAliveMs` while a stream is open. */
   onKeepAlive?: () => void
-  /** Called with every error of a stream or of the check of sessions. */
-  onFailure: (error: unknown) => void
+  /**
+   * Called with every error of a stream, and with the id of its request, or of the check of
+   * sessions.
+   */
+  onFailure: (error: unknown, requestId?: string) => void
 }
 
 /**
@@ -62,9 +65,10 @@ export class Streams {
   }
 
   /** Opens a stream from `source` to a caller; throws as `checkRoom` does. */
-  open(principal: Caller, source: StreamSource): ReadableStream<Uint8Array> {
+  open(principal: Caller, source: StreamSource, requestId?: string): ReadableStream<Uint8Array> {
     this.checkRoom()
-    const stream = new Stream(principal, source, this.options, () => {
+    const onFailure = (error: unknown) => this.options.onFailure(error, requestId)
+    const stream = new Stream(principal, source, { ...this.options, onFailure }, () => {
       this.#open.delete(stream)
       this.#count.open--
       if (this.#open.size > 0) return

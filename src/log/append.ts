@@ -56,6 +56,8 @@ export type AppenderOptions = {
   onTaken?: (shard: number) => void
   /** Defaults to INTERVALS.log. */
   intervals?: Intervals['log']
+  /** Defaults to callAppendBatch. */
+  appendBatch?: typeof callAppendBatch
 }
 
 /**
@@ -238,7 +240,7 @@ export class ShardAppender {
   }
 
   async #appendBatch(taken: PendingFlush[]): Promise<void> {
-    const { sql, shard, catalog, registerUnknown } = this.options
+    const { sql, shard, catalog, registerUnknown, appendBatch = callAppendBatch } = this.options
     let batch = taken
     for (let tries = 0; tries < STALE_TRIES; tries++) {
       const { position, sha256 } = catalog
@@ -260,7 +262,7 @@ export class ShardAppender {
       }
       const detailed = batch.filter(({ attributed }) => attributed.data.details !== undefined)
       if (detailed.length > 0) await this.options.limitDimensions?.(shard, detailed)
-      const row = await callAppendBatch(sql, shard, batch, { position, sha256 })
+      const row = await appendBatch(sql, shard, batch, { position, sha256 })
       if (row.firstPosition === null) {
         await this.options.refreshCatalog()
         // Nothing new to fold: the change isn't visible in shard 0's log yet (a commit on several
@@ -281,13 +283,10 @@ export class ShardAppender {
 
   #settleAppended(
     appended: PendingFlush[],
-    {
-      firstPosition,
-      recordedAt,
-      previous,
-    }: Pick<AppendedBatch, 'firstPosition' | 'recordedAt' | 'previous'>,
+    place: Pick<AppendedBatch, 'firstPosition' | 'recordedAt' | 'previous'>,
   ): void {
     const { shard, onAppended } = this.options
+    const { firstPosition, recordedAt, previous } = place
     for (const [i, flush] of appended.entries()) flush.settleAppended(shard, firstPosition + i)
     const events = appended.map((flush) => flush.attributed)
     const sources = appended.map((flush) => flush.source)

@@ -39,6 +39,7 @@ import { RebuildJobs } from '../read-model/rebuild/jobs.ts'
 import { Registration } from '../registration/registration.ts'
 import { Rules } from '../rules/rules.ts'
 import { Sources } from '../sources/sources.ts'
+import type { Tracing } from '../tracing/open.ts'
 import type { Config } from './config.ts'
 import { WorkerThread } from './worker/thread.ts'
 
@@ -62,6 +63,7 @@ export type ServiceOptions = {
         | 'dimensionValues'
         | 'metricsToken'
         | 'metricsAddress'
+        | 'slowRequestMs'
       >
     >
   address: ServerAddress
@@ -73,6 +75,8 @@ export type ServiceOptions = {
   /** Defaults to INTERVALS. */
   intervals?: Intervals
   logger: Logger
+  /** null, the default, records no traces. */
+  tracing?: Tracing | null
 }
 
 /** The most names and quarter hours of an adoption on this thread: some 10 ms of work. */
@@ -87,7 +91,7 @@ export type Components = Awaited<ReturnType<typeof createComponents>>
  * was signed.
  */
 export async function createComponents(options: ServiceOptions, pools: Pools, reads: Reads) {
-  const { address, logger, origin, intervals = INTERVALS } = options
+  const { address, logger, origin, intervals = INTERVALS, tracing = null } = options
   const { shards, maxSubscribers, registerPerDay = null, countedAtDays } = options.config
   const { dimensionValues } = options.config
   const acceptance = countedAtDays === undefined ? {} : { countedAtDays }
@@ -110,8 +114,14 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     onOwnershipChange: () => projector.noticeOwnershipChange(),
     onCatchUpRequest: (request) => projector.noticeRequest(request),
   })
-  const projector = new Projector(pools, shards, logger, instances, intervals.projector, (place) =>
-    worker.readParts(place),
+  const projector = new Projector(
+    pools,
+    shards,
+    logger,
+    instances,
+    intervals.projector,
+    (place) => worker.readParts(place),
+    tracing?.tracer.writeBatch,
   )
   const owns = (shard: number) => instances.owns(shard)
   const integrator = new Integrator(
@@ -171,6 +181,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     ...acceptance,
     ...(registration && { registerUnknown: registration.register }),
     limitDimensions: limits.limit,
+    ...(tracing && { appendBatch: tracing.tracer.appendBatch }),
     onRefused: (shard, error) => refusals.note(shard, error),
     onTaken: (shard) => refusals.end(shard),
     onAppended: (shard, batch) => {
@@ -226,9 +237,11 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     registration,
   })
   reads.onServed = (served) => metrics.observeRead(served)
+  if (tracing !== null) tracing.onDropped = (...dropped) => metrics.observeDroppedSpans(...dropped)
   const readLarge = (place: EventPlace) => worker.readParts(place)
   const history = new AsOfQueries(pools, shards, () => projector.hurrySnapshots(), readLarge)
   return {
+    tracer: tracing?.tracer ?? null,
     books: new Books({
       ...{ pools, shards, projector, history },
       recordLarge: (posted, source, key) => worker.record(posted, source, key),

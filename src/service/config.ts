@@ -64,6 +64,8 @@ export type Config = {
   attestMinutes: number
   /** When to verify the database every day, in UTC; null never does. */
   verifyAt: { hour: number; minute: number } | null
+  /** Requests that take this long, in milliseconds, are logged; null logs none. */
+  slowRequestMs: number | null
   logLevel: string
 }
 
@@ -187,6 +189,10 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     logPublic: flag('TALLYBOOK_LOG_PUBLIC'),
     attestMinutes: integer('TALLYBOOK_ATTEST_MINUTES', 0, 10_080),
     verifyAt: timeOfDay('TALLYBOOK_VERIFY_AT'),
+    slowRequestMs:
+      text('TALLYBOOK_SLOW_REQUEST_MS') === null
+        ? null
+        : integer('TALLYBOOK_SLOW_REQUEST_MS', 1, 60_000),
     logLevel,
   }
   const urlProblems = (name: VariableName, mustWrite: boolean) => {

@@ -27,17 +27,20 @@ import { liveRoute } from '../http/live/index.ts'
 import type { LivePositions } from '../http/live/positions.ts'
 import { metricsRoute } from '../http/metrics/index.ts'
 import type { Metrics } from '../http/metrics/metrics.ts'
+import { observation, observeRequests } from '../http/observe.ts'
 import { swaggerRoutes } from '../http/openapi/index.ts'
 import { Problem, unavailable } from '../http/problem.ts'
 import { projections } from '../http/projections/index.ts'
 import { quotaRoutes } from '../http/quota/index.ts'
 import type { ExhaustedStreams } from '../http/quota/streams.ts'
+import { identify, nameRequest, requestIdOf, withRequestId } from '../http/request-id.ts'
 import { findId } from '../http/row-id.ts'
 import { ruleRoutes } from '../http/rules/index.ts'
 import { sessionRoutes } from '../http/sessions/index.ts'
 import { sourceRoutes } from '../http/sources/index.ts'
 import { statusRoute } from '../http/status/index.ts'
 import { tokenRoutes } from '../http/tokens/index.ts'
+import type { RequestTracer } from '../http/tracer.ts'
 import { transparencyRoutes } from '../http/transparency/index.ts'
 import { unknownKeyRoutes } from '../http/unknown-keys/index.ts'
 import type { UnknownTokenLimiter } from '../http/unknown-tokens.ts'
@@ -94,6 +97,10 @@ export type AppOptions = {
   /** null allows everyone to read metrics. */
   metricsToken: string | null
   logger: Logger
+  /** null records no traces. */
+  tracer: RequestTracer | null
+  /** Requests that take longer, in milliseconds, are logged; null logs none. */
+  slowRequestMs: number | null
   /** Prefix of all paths behind a proxy, such as `/tallybook`; or ''. */
   basePath: string
   bodyLimitBytes: number
@@ -109,7 +116,8 @@ export type AppOptions = {
  */
 export function createApp(options: AppOptions) {
   const guard = auth(options)
-  const { admission, logger } = options
+  const { admission, logger, tracer } = options
+  const observe = observeRequests(options)
   const bodies = new BodyReader(options.bodyLimitBytes, {
     inTurn: (client, request, receive) => admission.admitBody(client, request, receive),
   })
@@ -130,14 +138,23 @@ export function createApp(options: AppOptions) {
       reusePort: false,
       // Elysia's own fallback derives the path from the length of the host.
       routes: {
-        '/*': (request: Request, server: Server<unknown>) =>
-          answerInTurn(admission, { request, server }, () => answerUnmatched(request, routes)),
+        '/*': (request: Request, server: Server<unknown>) => {
+          const unmatched = () => answerUnmatched(request, routes)
+          const answer = async () =>
+            withRequestId(request, await answerInTurn(admission, { request, server }, unmatched))
+          return observe === null ? answer() : observe(request, answer)
+        },
       },
     },
   })
+    .use(observation(observe, tracer))
     .onRequest(refuseBadHost)
-    .onError(({ error, code, request, server }) => {
-      const problem = toProblem(error, code, request, logger)
+    .onError(({ error, code, request, server, set }) => {
+      const problem = toProblem(error, code, () => {
+        const { method, url } = request
+        const about = { ...identify(request, requestIdOf(set)), method, path: pathOf(url) }
+        logger.error({ err: error, ...about }, 'request failed')
+      })
       if (flushPaths.has(pathOf(request.url))) options.metrics.observeRefused(problem.status)
       if (problem.status >= 500) return problem.toResponse()
       return answerInTurn(admission, { request, server }, () => problem.toResponse())
@@ -212,7 +229,8 @@ export function createApp(options: AppOptions) {
 /** Creates an app with only the metrics, for their separate address. */
 export function createMetricsApp(metrics: Metrics, admission: Admission, token: string | null) {
   return new Elysia({ serve: { reusePort: false } })
-    .onError(({ error, code, request }) => toProblem(error, code, request, null).toResponse())
+    .onRequest(nameRequest)
+    .onError(({ error, code }) => toProblem(error, code).toResponse())
     .use(metricsRoute(metrics, admission, token))
 }
 
@@ -225,19 +243,18 @@ async function answerInTurn(
   try {
     return await admission.admitRefusal(asking, answer)
   } catch (error) {
-    return toProblem(error, 'UNKNOWN', asking.request, null).toResponse()
+    return toProblem(error, 'UNKNOWN').toResponse()
   }
 }
 
 /**
- * Maps an error to the client's answer. An unexpected error is logged, and the answer contains
- * nothing of it.
+ * Maps an error to the client's answer. An unexpected error is passed to `onUnexpected`, and the
+ * answer contains nothing of it.
  */
 function toProblem(
   error: unknown,
   code: string | number,
-  request: Request,
-  logger: Logger | null,
+  onUnexpected: () => void = () => {},
 ): Problem {
   if (error instanceof Problem) return error
   if (code === 'NOT_FOUND') return new Problem(404, 'not found')
@@ -248,8 +265,7 @@ function toProblem(
   if (error instanceof TemporarilyUnavailable)
     return unavailable(error.message, error.seconds, error.detail)
   if (isUnavailable(error)) return unavailable('database unavailable')
-  const { method, url } = request
-  logger?.error({ err: error, method, path: pathOf(url) }, 'request failed')
+  onUnexpected()
   return new Problem(500, 'internal error')
 }
 

@@ -84,6 +84,7 @@ async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promi
     logPublic: config.logPublic ?? false,
     hasMetrics: metricsAddress === null,
     metricsToken,
+    slowRequestMs: config.slowRequestMs ?? null,
     attempts: new UnknownTokenLimiter(unknownTokens),
     isStopping: () => stopping,
   })
@@ -119,6 +120,7 @@ async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promi
       await stopComponents(components, listener, options.intervals?.stop ?? INTERVALS.stop)
       await reads.close()
       await pools.close()
+      await options.tracing?.close()
     },
   }
 }

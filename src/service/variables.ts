@@ -129,6 +129,10 @@ export const VARIABLES = {
     default: null,
     meaning: 'Time of day, `HH:MM` in UTC, of a nightly integrity check. Unset: none.',
   },
+  TALLYBOOK_SLOW_REQUEST_MS: {
+    default: null,
+    meaning: 'Logs requests that take this long, in milliseconds, up to 60,000. Unset: none.',
+  },
   TALLYBOOK_LOG_LEVEL: {
     default: 'info',
     meaning: '`fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`.',

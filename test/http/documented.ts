@@ -12,7 +12,12 @@ export const OPENAPI_FILE = join(import.meta.dir, '../../docs/reference/openapi.
 
 /** Creates the app without its components. It serves only routes that need none of them. */
 export const createBareApp = () =>
-  createApp({ basePath: '', admission: new Admission() } as AppOptions)
+  createApp({
+    basePath: '',
+    admission: new Admission(),
+    tracer: null,
+    slowRequestMs: null,
+  } as AppOptions)
 
 /** Returns the document that GET /swagger/json serves. */
 export async function describeApi(): Promise<Document> {

@@ -32,6 +32,7 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
     logPublic: false,
     hasMetrics: true,
     metricsToken: null,
+    slowRequestMs: null,
     idleTimeoutSeconds: 90,
     attempts: new UnknownTokenLimiter(bounds.unknownTokens),
     isStopping: () => false,

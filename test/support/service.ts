@@ -6,6 +6,7 @@ import type { ServerAddress } from '../../src/platform/postgres/pool.ts'
 import type { Origin } from '../../src/proofs/transparency/origin.ts'
 import { type CertificateFiles, DEFAULT_IDLE_SECONDS } from '../../src/service/config.ts'
 import { type Service, startService } from '../../src/service/service.ts'
+import type { Tracing } from '../../src/tracing/open.ts'
 import { TEST_INTERVALS } from './intervals.ts'
 import { makeOrigin } from './origin.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from './server.ts'
@@ -64,6 +65,8 @@ export type TestServiceOptions = {
   /** Overrides for TEST_INTERVALS. */
   intervals?: Partial<Intervals>
   logger?: Logger
+  tracing?: Tracing
+  slowRequestMs?: number
 }
 
 /** Starts a real service on a real database in this process; tests use it through HTTP. */
@@ -89,12 +92,14 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       maxSubscribers: options.maxSubscribers ?? 5_000,
       logPublic: options.logPublic ?? false,
       basePath: options.basePath ?? '',
+      slowRequestMs: options.slowRequestMs ?? null,
     },
     address: options.address ?? database.address,
     replicas: options.replicas ?? [],
     tokens: TOKENS,
     origin: options.origin ?? own!.origin,
     intervals: { ...TEST_INTERVALS, ...options.intervals },
+    tracing: options.tracing ?? null,
     logger: options.logger ?? pino({ level: process.env.TALLYBOOK_TEST_LOG_LEVEL ?? 'silent' }),
   })
   const send: TestService['fetch'] = (role, path, init = {}) => {

@@ -12,6 +12,7 @@ import type { Admission, RequestContext } from '../admission.ts'
 import { jsonResponse } from '../json.ts'
 import { toMoment } from '../params.ts'
 import { Problem, unavailable } from '../problem.ts'
+import type { RequestTracer, Stage } from '../tracer.ts'
 
 /** Milliseconds that a read waits for the projections before it answers 503. */
 export const WAIT_MS = 10_000
@@ -23,6 +24,8 @@ export type ReadOptions = {
   projector: Projector
   history: AsOfQueries
   admission: Admission
+  /** null records no traces. */
+  tracer: RequestTracer | null
 }
 
 /** The state that a read asks for: the current one, an eventual one, or one of the past. */
@@ -86,17 +89,20 @@ export async function answerRead<Value>(
  * they fall short.
  */
 export async function consistentRead<Value>(
-  { projector, reads, admission }: ReadOptions,
+  { projector, reads, admission, tracer }: ReadOptions,
   context: RequestContext,
   { past, awaited }: { past: Positions | null; awaited: readonly AwaitedGroup[] },
   read: (sql: Sql | Transaction) => Promise<Reflected<Value>>,
 ): Promise<Reflected<Value>> {
+  const within = <Result>(stage: Stage, work: () => Promise<Result>) =>
+    tracer === null ? work() : tracer.stage(context.request, stage, work)
   for (const end = performance.now() + WAIT_MS; ; ) {
-    const [need = null] = await Promise.all(awaited.map((group) => catchUp(projector, past, group)))
-    // A read of the past also reads the log.
-    const seen = await admission.admitRead(context, () =>
-      past === null ? reads.read(need, read) : reads.readLog(need, read),
+    const [need = null] = await within('read.catch_up', () =>
+      Promise.all(awaited.map((group) => catchUp(projector, past, group))),
     )
+    // A read of the past also reads the log.
+    const query = () => (past === null ? reads.read(need, read) : reads.readLog(need, read))
+    const seen = await admission.admitRead(context, () => within('read.query', query))
     if (need === null || covers(seen.positions, need.positions)) return seen
     projector.noticeLoss(seen.positions)
     if (performance.now() > end) throw unavailable('projections behind')

@@ -9,6 +9,7 @@ import type { auth } from '../auth.ts'
 import { typedAs } from '../json.ts'
 import { chooseType } from '../negotiation.ts'
 import { Problem } from '../problem.ts'
+import { requestIdOf } from '../request-id.ts'
 import { eventDetail, eventsDetail } from './detail.ts'
 import { toEventJson, withEntries } from './event-json.ts'
 import {
@@ -59,7 +60,8 @@ export function eventRoutes(
     .get(
       '/audit/events',
       async (context) => {
-        const { query, headers, request, principal } = context
+        const { query, headers, request, principal, set } = context
+        const requestId = requestIdOf(set)
         const eventsRequest: EventsRequest = { ...query, ...readTimes(query) }
         const form = chooseType(request, FORMS)
         if (form !== 'application/json' && (query.order ?? query.before) !== undefined) {
@@ -71,12 +73,19 @@ export function eventRoutes(
           case 'application/x-ndjson':
             return answer(
               form,
-              await admission.admitRead(context, () => streams.openRange(principal, eventsRequest)),
+              await admission.admitRead(context, () =>
+                streams.openRange(principal, eventsRequest, requestId),
+              ),
             )
           case 'text/event-stream':
             return answer(
               form,
-              await streams.openSubscription(principal, eventsRequest, headers['last-event-id']),
+              await streams.openSubscription(
+                principal,
+                eventsRequest,
+                headers['last-event-id'],
+                requestId,
+              ),
             )
           default:
             return form satisfies never

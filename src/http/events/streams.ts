@@ -64,8 +64,9 @@ export class EventStreams {
       pollIntervalMs: intervals.pollIntervalMs,
       logger,
     })
-    const onFailure = (error: unknown) => {
-      if (!isUnavailable(error)) logger.error({ err: error }, 'events: stream failed')
+    const onFailure = (error: unknown, requestId?: string) => {
+      if (isUnavailable(error)) return
+      logger.error({ err: error, request_id: requestId }, 'events: stream failed')
     }
     const common = {
       ...{ tokens, intervals, onFailure },
@@ -83,7 +84,11 @@ export class EventStreams {
   }
 
   /** Opens a stream of a range up to the current heads, one event per line. Throws a problem. */
-  async openRange(principal: Caller, request: EventsRequest): Promise<ReadableStream> {
+  async openRange(
+    principal: Caller,
+    request: EventsRequest,
+    requestId: string,
+  ): Promise<ReadableStream> {
     this.#ranges.checkRoom()
     const shards = shardsOf(request, this.options.shards)
     const start = positionsOf(request, request.after, this.options.shards)
@@ -100,7 +105,7 @@ export class EventStreams {
       limit: limitOf(request),
       read: this.#pageReader(principal, request),
     })
-    return this.#ranges.open(principal, source)
+    return this.#ranges.open(principal, source, requestId)
   }
 
   /**
@@ -111,6 +116,7 @@ export class EventStreams {
     principal: Caller,
     request: EventsRequest,
     lastEventId: string | undefined,
+    requestId: string,
   ): Promise<ReadableStream> {
     this.#subscribers.checkRoom()
     const shards = shardsOf(request, this.options.shards)
@@ -128,7 +134,7 @@ export class EventStreams {
       retryAfterMs: this.options.intervals.retryAfterMs,
     })
     try {
-      return this.#subscribers.open(principal, source)
+      return this.#subscribers.open(principal, source, requestId)
     } catch (error) {
       source.end()
       throw error

@@ -9,6 +9,7 @@ import type { BodyReader } from '../body.ts'
 import { readIdempotencyKey } from '../idempotency-key.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { Problem, unavailable } from '../problem.ts'
+import type { RequestTracer } from '../tracer.ts'
 import { apiKeyFlushDetail, keyFlushDetail } from './detail.ts'
 import { parseFlush } from './model.ts'
 import type { Refusal } from './refusal.ts'
@@ -31,6 +32,8 @@ type FlushOptions = {
   /** Parses and appends a large flush on another thread. */
   appendLarge: (flush: LargeFlush) => Promise<AppendOutcome | Refusal>
   metrics: Metrics
+  /** null records no traces. */
+  tracer: RequestTracer | null
   bodies: BodyReader
   admission: Admission
 }
@@ -40,7 +43,7 @@ export const FLUSH_PATHS = ['/internal/apikey-stats/flush', '/internal/stats/flu
 
 /** Serves POST /internal/apikey-stats/flush and POST /internal/stats/flush. */
 export function flushes(guard: ReturnType<typeof auth>, options: FlushOptions) {
-  const { log, withHints, appendLarge, metrics, bodies, admission } = options
+  const { log, withHints, appendLarge, metrics, tracer, bodies, admission } = options
   const post = async (
     request: Request,
     headers: Record<string, string | number>,
@@ -52,12 +55,17 @@ export function flushes(guard: ReturnType<typeof auth>, options: FlushOptions) {
     let started = 0
     const read = await bodies.read(request, source, (body) => {
       started = performance.now()
-      return appendLarge({ type, body, source, idempotencyKey, sequence })
+      const append = () => appendLarge({ type, body, source, idempotencyKey, sequence })
+      return tracer === null ? append() : tracer.stage(request, 'flush.worker', append)
     })
     const append = (text: string): Refusal | AppendOutcome | Promise<AppendOutcome> => {
+      const parsing = tracer === null ? 0 : performance.now()
       const posted = parseFlush(type, text, withHints, sequence)
       started = performance.now()
-      return 'error' in posted ? posted : log.append(posted, source, idempotencyKey)
+      if ('error' in posted) return posted
+      const outcome = log.append(posted, source, idempotencyKey)
+      if (tracer !== null) tracer.noteFlush(request, posted, parsing)
+      return outcome
     }
     const outcome =
       typeof read === 'string'

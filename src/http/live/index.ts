@@ -3,6 +3,7 @@ import { Elysia } from 'elysia'
 import type { auth } from '../auth.ts'
 import { describe } from '../openapi.ts'
 import { NoQuery } from '../params.ts'
+import { requestIdOf } from '../request-id.ts'
 import type { LivePositions } from './positions.ts'
 
 const HEADERS = {
@@ -18,7 +19,8 @@ export function liveRoute(guard: ReturnType<typeof auth>, { live }: { live: Live
     .use(guard)
     .get(
       '/admin/live',
-      ({ principal }) => new Response(live.open(principal), { headers: HEADERS }),
+      ({ principal, set }) =>
+        new Response(live.open(principal, requestIdOf(set)), { headers: HEADERS }),
       { roles: ['admin', 'auditor'], query: NoQuery, detail },
     )
 }

@@ -14,6 +14,9 @@ const CHECK_TIMEOUT_MS = 3_000
 /** The reasons why a read went to the primary although there are replicas. */
 const FALLBACK_REASONS: Served[] = [...STATES, 'failed', 'missing']
 
+/** Why spans were not exported: too many waited, or the collector took none. */
+const DROP_REASONS = ['queue_full', 'export_failed'] as const
+
 /** The outcome of a refused flush by HTTP status; status 200 is `appended` or `replayed`. */
 const OUTCOMES: Record<number, string> = {
   400: 'rejected',
@@ -57,6 +60,12 @@ export class Metrics {
   readonly #others = new Counter({
     name: 'tallybook_dimension_others_total',
     help: 'Values of dimensions in appended flushes that a limit of the day counts as other',
+    registers: [this.registry],
+  })
+  readonly #droppedSpans = new Counter({
+    name: 'tallybook_trace_spans_dropped_total',
+    help: 'Spans of traces that were not exported, by reason',
+    labelNames: ['reason'] as const,
     registers: [this.registry],
   })
   readonly #queueLength = this.#gauge(
@@ -141,6 +150,7 @@ export class Metrics {
     for (const outcome of ['appended', 'replayed', ...Object.values(OUTCOMES)]) {
       this.#flushes.inc({ outcome }, 0)
     }
+    for (const reason of DROP_REASONS) this.#droppedSpans.inc({ reason }, 0)
     if (sources.replicas.length > 0) {
       for (const reason of FALLBACK_REASONS) this.#fallbacks.inc({ reason }, 0)
     }
@@ -219,6 +229,11 @@ export class Metrics {
   /** Counts values of dimensions that are counted as `other`. */
   observeOthers(values: number): void {
     this.#others.inc(values)
+  }
+
+  /** Counts spans of traces that were not exported. */
+  observeDroppedSpans(spans: number, reason: (typeof DROP_REASONS)[number]): void {
+    this.#droppedSpans.inc({ reason }, spans)
   }
 
   /** Counts a flush whose response was not 200. */

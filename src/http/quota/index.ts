@@ -10,6 +10,7 @@ import { typedAs } from '../json.ts'
 import { chooseType } from '../negotiation.ts'
 import { describe, READ_VALUES } from '../openapi.ts'
 import { DEFAULT_LIMIT, EXAMPLE_HASH, Limit, strict } from '../params.ts'
+import { requestIdOf } from '../request-id.ts'
 import type { ExhaustedStreams } from './streams.ts'
 
 const STREAM_HEADERS = {
@@ -38,9 +39,9 @@ export function quotaRoutes(
   return new Elysia({ name: 'quota' }).use(guard).get(
     '/internal/quota/exhausted',
     async (context) => {
-      const { principal, request, query } = context
+      const { principal, request, query, set } = context
       if (chooseType(request, ['application/json', 'text/event-stream']) === 'text/event-stream') {
-        const stream = options.exhausted.open(principal)
+        const stream = options.exhausted.open(principal, requestIdOf(set))
         return typedAs<Page<Exhausted>>(new Response(stream, { headers: STREAM_HEADERS }))
       }
       const page = { limit: Number(query.limit ?? DEFAULT_LIMIT), cursor: query.cursor ?? null }

@@ -59,19 +59,20 @@ export class ExhaustedStreams {
       // The client reconnects.
       endedEarly: 'closed',
       onKeepAlive: () => void this.#forEach((source) => source.keepAlive()),
-      onFailure: (error) => {
-        if (!isUnavailable(error)) options.logger.error({ err: error }, 'quota: stream failed')
+      onFailure: (error, requestId) => {
+        if (isUnavailable(error)) return
+        options.logger.error({ err: error, request_id: requestId }, 'quota: stream failed')
       },
     })
   }
 
   /** Opens a stream for a caller. Throws problem 503 if too many streams are open. */
-  open(principal: Caller): ReadableStream<Uint8Array> {
+  open(principal: Caller, requestId?: string): ReadableStream<Uint8Array> {
     const source: ExhaustedSource = new ExhaustedSource({
       changeAt: (number) => this.#changeAt(number),
       onEnd: () => this.#remove(source),
     })
-    const stream = this.#streams.open(principal, source)
+    const stream = this.#streams.open(principal, source, requestId)
     this.#sources.add(source)
     if (this.#poll === null) this.#startPolling()
     else if (this.#published !== null) this.#begin(source)

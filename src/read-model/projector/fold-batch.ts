@@ -59,7 +59,7 @@ export class FoldBatch {
   #parkThrough = -1
 
   constructor(
-    private readonly shard: number,
+    readonly shard: number,
     private readonly projections: readonly Projection[],
     /** Where the batch starts, for each projection. */
     readonly checkpoints: readonly Checkpoint[],

@@ -38,6 +38,13 @@ export type ProjectionGroup = {
   shouldFlush(batch: FoldBatch): boolean
 }
 
+/** Writes a batch that a group has folded, as `FoldBatch.write` does. */
+export type WriteBatch = (
+  sql: Sql,
+  batch: FoldBatch,
+  group: ProjectionGroup['name'],
+) => Promise<boolean>
+
 /** The projections of current admin reads: as fresh as is cheap. */
 export function currentGroup({ pollIntervalMs } = INTERVALS.projector): ProjectionGroup {
   return {

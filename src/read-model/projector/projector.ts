@@ -14,6 +14,7 @@ import {
   type ProjectionGroup,
   snapshotGroup,
   usageGroup,
+  type WriteBatch,
 } from './projection-groups.ts'
 import { ShardProjector } from './shard-projector.ts'
 
@@ -39,6 +40,8 @@ export class Projector {
     intervals: Intervals['projector'] = INTERVALS.projector,
     /** Reads a large event in parts, off this thread; null decodes it here, in one go. */
     readLarge: ReadLarge | null = null,
+    /** Writes a batch; default `FoldBatch.write`. */
+    writeBatch: WriteBatch = (sql, batch) => batch.write(sql),
   ) {
     const outages = new Outages(logger, {
       level: 'warn',
@@ -58,6 +61,7 @@ export class Projector {
             logger,
             outages,
             readLarge,
+            writeBatch,
           ),
       )
     this.#heads = new SingleFlight(() => readHeads(pools.control))

@@ -10,7 +10,7 @@ import { type Checkpoint, readCheckpoints } from './checkpoint.ts'
 import type { EntryBatch } from './entry-batch.ts'
 import { FoldBatch, LogLost } from './fold-batch.ts'
 import type { ShardOwnership } from './ownership.ts'
-import type { ProjectionGroup } from './projection-groups.ts'
+import type { ProjectionGroup, WriteBatch } from './projection-groups.ts'
 
 /**
  * After a batch that took t, the projector idles for IDLE_FACTOR times t: it uses a tenth of the
@@ -72,6 +72,7 @@ export class ShardProjector {
     /** Shared by all shards and groups. */
     private readonly outages: Outages,
     private readonly readLarge: ReadLarge | null,
+    private readonly writeBatch: WriteBatch,
   ) {}
 
   start(): void {
@@ -178,7 +179,7 @@ export class ShardProjector {
       // Appends now go to the next batch, which starts where this one ends.
       this.#batch = batch.next()
       this.#wroteAt = performance.now()
-      if (!(await batch.write(project))) {
+      if (!(await this.writeBatch(project, batch, this.group.name))) {
         this.#batch = null
         return 'folded'
       }
