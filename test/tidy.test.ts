@@ -39,6 +39,8 @@ const MAY_IMPORT: Record<string, string[]> = {
     ...['platform/user-error.ts', 'events', 'archive', 'proofs/merkle', 'proofs/verifier'],
   ],
   archive: ['platform', 'events', 'log', 'proofs/merkle'],
+  // Sends requests to the service like any other client.
+  'move-in': ['platform', 'events'],
   http: [
     ...CORE,
     ...['subscriptions', 'bookkeeping', 'quota', 'sources', 'rules', 'cluster', 'auth', 'proofs'],

@@ -6,6 +6,14 @@ import { readConfig } from '../service/config.ts'
 /** Sends requests to a running service with the tokens of `Roles`. */
 export type Client<Roles extends Role> = {
   url: string
+  /** Sends a request and returns the answer, whatever its status. Throws UserError without one. */
+  request(
+    role: Roles | null,
+    method: string,
+    path: string,
+    body?: string,
+    headers?: Record<string, string>,
+  ): Promise<Response>
   /**
    * Sends a request with the token of a role, or with none. Returns the JSON answer. Throws
    * UserError with the service's answer if it refuses.
@@ -36,21 +44,26 @@ export async function connectToService<Roles extends Role>(
   const base = (url ?? own).replace(/\/+$/, '')
   // The certificate of a service on this machine is for the name that others use.
   const tls = url === undefined ? { tls: { rejectUnauthorized: false } } : {}
+  const request: Client<Roles>['request'] = async (role, method, path, body, headers = {}) => {
+    const response = await fetch(base + path, {
+      method,
+      headers: { ...(role && { authorization: `Bearer ${tokens.get(role)}` }), ...headers },
+      ...(body === undefined ? {} : { body }),
+      ...tls,
+    }).catch((error: Error) => {
+      throw new UserError(`No service answers at ${base} (${error.message}): start one first.`)
+    })
+    if (response.status === 401 && role !== null) throw unknownToken(base, role)
+    return response
+  }
   return {
     url: base,
-    send: async (role, method, path, body, headers = {}) => {
-      const request = {
-        method,
-        headers: { ...(role && { authorization: `Bearer ${tokens.get(role)}` }), ...headers },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        ...tls,
-      }
-      const response = await fetch(base + path, request).catch((error: Error) => {
-        throw new UserError(`No service answers at ${base} (${error.message}): start one first.`)
-      })
+    request,
+    send: async (role, method, path, body, headers) => {
+      const json = body === undefined ? undefined : JSON.stringify(body)
+      const response = await request(role, method, path, json, headers)
       const text = await response.text()
       if (response.ok) return (text === '' ? null : JSON.parse(text)) as never
-      if (response.status === 401 && role !== null) throw unknownToken(base, role)
       throw new UserError(`${method} ${path} answered ${response.status}, ${reasonOf(text)}`)
     },
   }

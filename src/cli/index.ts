@@ -38,6 +38,14 @@ export const COMMANDS: Record<string, Command> = {
     load: () => import('./catalog.ts').then(({ catalog: run, USAGE: usage }) => ({ run, usage })),
     help: 'catalog       declare the dimensions and measures of an LLM gateway',
   },
+  'move-in': {
+    load: () => import('./move-in.ts').then(({ moveIn: run, USAGE: usage }) => ({ run, usage })),
+    help: 'move-in       move the keys and totals of an older system to a running service',
+  },
+  compare: {
+    load: () => import('./compare.ts').then(({ compare: run, USAGE: usage }) => ({ run, usage })),
+    help: 'compare       compare an older system with the service, before a cut-over',
+  },
   demo: {
     load: () => import('./demo.ts').then(({ demo: run, USAGE: usage }) => ({ run, usage })),
     help: 'demo          fill a new, running service with sample data',

@@ -5,6 +5,15 @@ import type { useCommands } from '../cli/one-process.ts'
 import { untilSigned } from '../proofs/verifier/audited.ts'
 import { type TestService, TOKENS } from '../support/service.ts'
 
+/** What a guide needs besides the service and its tokens. */
+export type Setting = {
+  /** Values of more variables, such as the address of another database. */
+  variables: Record<string, string>
+  /** Other programs, by name: what they print when they are run with these words. */
+  programs: Record<string, (words: readonly string[]) => Promise<string>>
+}
+
+const BARE: Setting = { variables: {}, programs: {} }
 const VARIABLES = { DP: TOKENS.dp, ADMIN: TOKENS.admin, AUDITOR: TOKENS.auditor }
 
 /** Returns the text of a guide. */
@@ -32,23 +41,21 @@ function readExamples(text: string): Example[] {
 }
 
 /** Splits a command into words, as a shell does with these variables. */
-function toWords(command: string): string[] {
+function toWords(command: string, variables: Record<string, string>): string[] {
+  const lookUp = (name: string) => {
+    if (name in variables) return variables[name]!
+    throw new Error(`the guide does not set ${name}`)
+  }
+  const setVariables = (text: string) => text.replace(/\$(\w+)/g, (_, name: string) => lookUp(name))
   const words = command.matchAll(/(?:'[^']*'|"[^"]*"|\\\n|[^\s'"\\])+/g)
   return [...words]
     .map(([word]) => word.replace('\\\n', ''))
     .filter(Boolean)
     .map((word) =>
       word.replace(/'([^']*)'|"([^"]*)"|\$(\w+)/g, (_, literal, quoted, name) =>
-        name === undefined ? (literal ?? setVariables(quoted)) : tokenOf(name),
+        name === undefined ? (literal ?? setVariables(quoted)) : lookUp(name),
       ),
     )
-}
-
-const setVariables = (text: string) => text.replace(/\$(\w+)/g, (_, name) => tokenOf(name))
-
-function tokenOf(name: string): string {
-  if (name in VARIABLES) return VARIABLES[name as keyof typeof VARIABLES]
-  throw new Error(`the guide does not set ${name}`)
 }
 
 /** Sends what a curl command asks for. Only the options that the guide uses are known. */
@@ -67,7 +74,10 @@ async function curl(service: TestService, words: readonly string[]): Promise<str
   return (await fetch(url, init)).text()
 }
 
-/** Runs `NAME=value … bun run tallybook …`; http://localhost:3000 is the address of the service. */
+/**
+ * Runs `NAME=value … bun run tallybook …`; http://localhost:3000 is the address of the service.
+ * With `|| echo "exit code $?"` behind it, it must fail.
+ */
 async function tallybook(
   service: TestService,
   commands: ReturnType<typeof useCommands>,
@@ -75,14 +85,17 @@ async function tallybook(
 ): Promise<string> {
   const start = words.indexOf('bun')
   const env = Object.fromEntries(words.slice(0, start).map((word) => word.split('=')))
-  const [run, name, ...args] = words.slice(start + 1)
+  const or = words.indexOf('||')
+  const [run, name, ...args] = words.slice(start + 1, or < 0 ? words.length : or)
   expect([run, name]).toEqual(['run', 'tallybook'])
   if (args[0] === 'audit') await untilSigned(service)
   else Object.assign(env, ofRunning(service))
   const own = args.map((word) => word.replace('http://localhost:3000', service.url))
-  const { code, stdout } = await commands.run(own, env)
-  expect(code).toBe(0)
-  return stdout.replaceAll('\n', '')
+  const { code, stdout, stderr } = await commands.run(own, env)
+  expect(code === 0).toBe(or < 0)
+  const echo = or < 0 ? '' : stderr + words.at(-1)!.replace('$?', String(code))
+  const lines = (stdout + echo).split('\n').map((line) => line.trim())
+  return lines.join('')
 }
 
 /** The environment of commands that address the running service. */
@@ -104,17 +117,17 @@ export async function expectExamples(
   name: string,
   service: TestService,
   commands: ReturnType<typeof useCommands>,
+  { variables, programs }: Setting = BARE,
 ): Promise<number> {
   const examples = readExamples(readGuide(name))
   // The first command reads the tokens of a data directory.
   expect(examples.shift()).toMatchObject({ command: expect.stringMatching(/^DP=/), shown: '' })
   for (const { command, shown } of examples) {
-    expect(shown).not.toBe('')
-    const words = toWords(command)
-    const answer =
-      words[0] === 'curl'
-        ? await curl(service, words.slice(1))
-        : await tallybook(service, commands, words)
+    const words = toWords(command, { ...VARIABLES, ...variables })
+    const [program = '', ...rest] = words
+    if (!(program in programs)) expect(shown).not.toBe('')
+    const run = programs[program] ?? (program === 'curl' && ((given) => curl(service, given)))
+    const answer = run ? await run(rest) : await tallybook(service, commands, words)
     expect({ command, answer }).toEqual({
       command,
       answer: expect.stringMatching(toPattern(shown)),

@@ -15,8 +15,8 @@ export async function describeCommands(): Promise<string> {
     'In the project folder, run each as `bun run tallybook <command>`; `serve` ' +
       'is the default. They read the same [environment variables](environment.md) as the ' +
       'service.',
-    'A command ends with 0 if it succeeded and with 1 if it failed. `verify` and `audit` end ' +
-      'with 0 if they found nothing, 1 if they found something, and 2 if they could not check. ' +
+    'A command ends with 0 if it succeeded and with 1 if it failed. `verify`, `audit` ' +
+      'and `compare` end with 0 if they found nothing, 1 if they found something, and 2 if they could not check. ' +
       'After Ctrl-C a command cleans up and ends with 130; a second Ctrl-C ends it at once.',
     ...sections,
   ])
