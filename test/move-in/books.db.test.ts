@@ -88,7 +88,7 @@ test('random books are moved without a difference', async () => {
       }
       await undoMove(client, SYSTEMS['ez-api']!)
     }),
-    { numRuns: 12 },
+    { numRuns: 8 },
   )
 }, 120_000)
 

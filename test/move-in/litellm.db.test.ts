@@ -68,7 +68,7 @@ test('compare finds them equal, and what LiteLLM counts after that', async () =>
   expect((await run('compare', old.url)).code).toBe(0)
   await old.run(`update "LiteLLM_DailyUserSpend" set api_requests = api_requests + 1
     where id = '1'`)
-  const { code, stdout } = await run('compare', old.url, '--json')
+  const { code, stdout } = await run('compare', old.url, '--attempts', '1', '--json')
   expect(code).toBe(1)
   const { differences } = JSON.parse(stdout) as { differences: { account: string }[] }
   expect(differences.map(({ account }) => account).sort()).toEqual([

@@ -46,6 +46,7 @@ const MATRIX: Record<string, Variation> = {
   'test/http/transparency': { shards: MANY },
   'test/http/usage': { shards: TWO },
   'test/bookkeeping/': { shards: TWO },
+  'test/move-in/compare': { shards: TWO },
   // Flushes and acts wait for each other if there is one shard.
   'test/bookkeeping/concurrent': { shards: BOTH },
   'test/bookkeeping/large': {},
@@ -96,7 +97,12 @@ export const usesTestServer = (file: string) =>
   file.endsWith('.db.test.ts') && !/^test\/(platform\/postgres\/embedded|cli|dev|faults)/.test(file)
 
 /** Files that take long for what they find alone: each is 2 % of a complete run, or more. */
-const LONG = ['test/console/accessibility', 'test/faults/failover', 'test/faults/network.']
+const LONG = [
+  'test/console/accessibility',
+  'test/faults/failover',
+  'test/faults/network.',
+  'test/move-in/books',
+]
 
 /** True for files that a complete run leaves to `.ci/run`. */
 export const isLong = (file: string) => LONG.some((prefix) => file.startsWith(prefix))
