@@ -19,7 +19,8 @@ Reads the keys and totals of an older system in one snapshot, prints a trial bal
 catalog and opening balances. Nothing is written to the older system. docs/guides/moving-in.md
 has an example. If it is killed, run it again: it goes on, and counts nothing twice.
   <system>    ${Object.keys(SYSTEMS).join(', ')}
-  <database>  a postgres:// URL, or the file of a SQLite database. The password may be in PGPASSWORD
+  <database>  a postgres:// URL, whose password may be in PGPASSWORD; for new-api also a mysql://
+              URL, a DSN as in SQL_DSN, or a file of SQLite
   --dry-run   print the trial balance, and write nothing
   --skip      findings that do not refuse the move, separated by commas:
               ${FINDING_KINDS.slice(0, 6).join(', ')},
@@ -47,7 +48,11 @@ export async function moveIn(args: string[]): Promise<void> {
     `Trial balance of ${system.name}, ${books.takenAt}, snapshot ${snapshot.slice(0, 12)}`,
   )
   print(formatBalance(balance(accepted)))
-  if (areQuotasKept && system.quotaUnit !== null && accepted.keys.some(({ limit }) => limit)) {
+  if (
+    areQuotasKept &&
+    system.quotaUnit !== null &&
+    accepted.keys.some(({ limit }) => limit !== null)
+  ) {
     console.log(`Quotas are in ${system.quotaUnit}: the gateway must post these as tokens.`)
   }
   for (const note of notes) console.log(toPlain(note))

@@ -1,13 +1,20 @@
 import { UserError } from '../platform/user-error.ts'
 import type { OldDatabase } from './old-books.ts'
 
-/** A column as text. The whole number of an absent value is 0. */
-export const asText = (expression: string) => `cast(${expression} as text)`
-export const count = (expression: string) => asText(`coalesce(${expression}, 0)`)
+/** Expressions as text, for a database: any, and a whole number that is 0 if it is absent. */
+export function textsOf({ dialect }: OldDatabase) {
+  const type = dialect === 'MySQL' ? 'char' : 'text'
+  const asText = (expression: string) => `cast(${expression} as ${type})`
+  const count = (expression: string) => asText(`coalesce(${expression}, 0)`)
+  return { asText, count }
+}
+
+/** A condition as text: 1 or 0. */
 export const flag = (condition: string) => `case when ${condition} then '1' else '0' end`
 
-/** Unix seconds, as text, of a column with a time, or with seconds already. */
+/** Unix seconds, as text, of a column with a time, or with seconds already; not for MySQL. */
 export function seconds(database: OldDatabase, expression: string, type: string): string {
+  const { asText } = textsOf(database)
   if (!/time|date/.test(type)) return asText(expression)
   return database.dialect === 'SQLite'
     ? `strftime('%s', ${expression})`

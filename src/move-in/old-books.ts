@@ -61,7 +61,7 @@ export type OldSystem = {
   read(database: OldDatabase): Promise<OldBooks>
 }
 
-export type Dialect = 'PostgreSQL' | 'SQLite'
+export type Dialect = 'PostgreSQL' | 'SQLite' | 'MySQL'
 
 /** A snapshot of an older database. Every value that it returns is a text or null. */
 export type OldDatabase = {

@@ -1,5 +1,6 @@
 import { Database } from 'bun:sqlite'
 import { existsSync } from 'node:fs'
+import { SQL } from 'bun'
 import { isUnavailable } from '../platform/postgres/errors.ts'
 import { openBare } from '../platform/postgres/pool.ts'
 import { UserError } from '../platform/user-error.ts'
@@ -8,48 +9,48 @@ import type { Dialect, OldDatabase } from './old-books.ts'
 /** Returns the kind of database at a location. Throws UserError if it can't be read. */
 export function dialectOf(location: string): Dialect {
   if (/^postgres(?:ql)?:\/\//.test(location)) return 'PostgreSQL'
-  if (/^(?:mysql|mariadb):\/\/|@(?:tcp|unix)\(/i.test(location)) throw new UserError(NO_MYSQL)
-  if (/^\w+:\/\//.test(location)) {
-    throw new UserError('The database must be a postgres:// URL or the file of a SQLite database.')
+  if (toMysqlUrl(location) !== null) return 'MySQL'
+  // The message does not repeat the location, which may have a password.
+  if (!existsSync(location)) {
+    throw new UserError('The database is no postgres:// or mysql:// URL, and no file that exists.')
   }
-  if (!existsSync(location)) throw new UserError(`There is no file ${location}.`)
   return 'SQLite'
 }
 
-const NO_MYSQL =
-  'A MySQL database cannot be read. Copy its tables to PostgreSQL or SQLite (pgloader and ' +
-  'mysql2sqlite do), and name the copy.'
+/** Returns a mysql:// URL, also for a DSN of Go, `user:password@tcp(host:port)/name`, or null. */
+function toMysqlUrl(location: string): string | null {
+  if (/^(?:mysql|mariadb):\/\//.test(location)) return location.replace(/^\w+/, 'mysql')
+  const parts = /^([^:@/]*)(?::(.*))?@tcp\(([^)]+)\)\/([^?]*)/.exec(location)
+  if (!parts) return null
+  const [, user = '', password = '', host, name] = parts
+  return `mysql://${encodeURIComponent(user)}:${encodeURIComponent(password)}@${host}/${name}`
+}
 
 /**
  * Runs `read` in one read-only snapshot of a database: everything that it reads is of the same
  * moment, and nothing can be written. Throws UserError if the database can't be read.
  */
-export async function inOldSnapshot<Value>(
-  location: string,
-  read: (database: OldDatabase) => Promise<Value>,
-): Promise<Value> {
+export async function inOldSnapshot<Value>(location: string, read: Read<Value>): Promise<Value> {
   const dialect = dialectOf(location)
   try {
-    return dialect === 'SQLite' ? await readFile(location, read) : await readServer(location, read)
+    return await READERS[dialect](location, read)
   } catch (error) {
     if (error instanceof UserError) throw error
     const { message, code, name } = error as Error & { code?: string }
-    const isOfDatabase = isUnavailable(error) || name === 'SQLiteError' || name === 'PostgresError'
-    if (!isOfDatabase) throw error
+    const isOfDatabase = ['SQLiteError', 'PostgresError', 'MySQLError'].includes(name)
+    if (!isOfDatabase && !isUnavailable(error)) throw error
     throw new UserError(`The old database could not be read: ${message} (${code ?? name}).`)
   }
 }
 
-async function readServer<Value>(
-  url: string,
-  read: (database: OldDatabase) => Promise<Value>,
-): Promise<Value> {
+type Read<Value> = (database: OldDatabase) => Promise<Value>
+type Rows = Record<string, string | null>[]
+
+async function readPostgres<Value>(url: string, read: Read<Value>): Promise<Value> {
   const sql = openBare({ url }, { purpose: 'move-in', prepare: false })
   try {
     const value = await sql.begin('isolation level repeatable read read only', (transaction) => {
-      const select = async (query: string) => [
-        ...(await transaction.unsafe<Record<string, string | null>[]>(query)),
-      ]
+      const select = async (query: string) => [...(await transaction.unsafe<Rows>(query))]
       const columnsOf = async (table: string) => {
         const rows = await select(`
           select a.attname::text as name, format_type(a.atttypid, null) as type
@@ -67,16 +68,12 @@ async function readServer<Value>(
 }
 
 /** A deferred transaction of SQLite has the snapshot of its first read until it ends. */
-async function readFile<Value>(
-  path: string,
-  read: (database: OldDatabase) => Promise<Value>,
-): Promise<Value> {
+async function readSqlite<Value>(path: string, read: Read<Value>): Promise<Value> {
   const database = new Database(path, { readonly: true })
   try {
     database.run('pragma query_only = on')
     database.run('begin')
-    const select = async (query: string) =>
-      database.query<Record<string, string | null>, []>(query).all()
+    const select = async (query: string) => database.query<Rows[number], []>(query).all()
     const columnsOf = async (table: string) =>
       toTypes(await select(`select name, type from pragma_table_info('${table}')`))
     return await read({ dialect: 'SQLite', select, columnsOf })
@@ -85,5 +82,32 @@ async function readFile<Value>(
   }
 }
 
-const toTypes = (rows: readonly Record<string, string | null>[]) =>
-  new Map(rows.map(({ name, type }) => [name!, type!.toLowerCase()]))
+/** The snapshot of MySQL belongs to a connection. Names are quoted as in standard SQL. */
+async function readMysql<Value>(location: string, read: Read<Value>): Promise<Value> {
+  const sql = new SQL(toMysqlUrl(location)!, { max: 1 })
+  try {
+    const connection = await sql.reserve()
+    const select = async (query: string): Promise<Rows> => [...(await connection.unsafe(query))]
+    await select('set session transaction isolation level repeatable read')
+    await select("set session sql_mode = 'ANSI_QUOTES'")
+    await select('start transaction with consistent snapshot, read only')
+    const columnsOf = async (table: string) => {
+      const rows = await select(`
+        select column_name as name, cast(data_type as char) as type
+        from information_schema.columns
+        where table_schema = database() and table_name = '${table}'`)
+      return toTypes(rows)
+    }
+    return await read({ dialect: 'MySQL', select, columnsOf })
+  } finally {
+    await sql.end({ timeout: 1 })
+  }
+}
+
+const READERS: Record<Dialect, <Value>(location: string, read: Read<Value>) => Promise<Value>> = {
+  PostgreSQL: readPostgres,
+  SQLite: readSqlite,
+  MySQL: readMysql,
+}
+
+const toTypes = (rows: Rows) => new Map(rows.map(({ name, type }) => [name!, type!.toLowerCase()]))

@@ -5,10 +5,12 @@ import { readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { useCommands } from '../cli/one-process.ts'
+import { hasPeer } from '../support/extended.ts'
+import { startMariaDb } from '../support/mariadb.ts'
 import { useService } from '../support/service.ts'
 import { createOldDatabase, ofService, readSchema, type TestOldDatabase } from './old-databases.ts'
 
-// New API and One API are moved from SQLite and from PostgreSQL, with the same result.
+// New API and One API are moved from SQLite, PostgreSQL and MySQL, with the same result.
 
 const KEYS = [1, 2, 3, 4].map((i) => `SECRET${i}`.padEnd(48, 'x'))
 const hashOf = (i: number) => hash('sha256', `sk-${KEYS[i - 1]}`, 'hex')
@@ -26,6 +28,7 @@ const ROWS = `
 
 const sqlite = join(tmpdir(), `tallybook-new-api-${process.pid}.db`)
 let postgres: TestOldDatabase
+const mariaDb = hasPeer('mariadbd') ? startMariaDb() : null
 beforeAll(async () => {
   postgres = await createOldDatabase('new-api')
   await postgres.run(ROWS)
@@ -33,8 +36,12 @@ beforeAll(async () => {
   database.run(readSchema('new-api'))
   database.run(ROWS)
   database.close()
-})
+  const statements = [readSchema('new-api').replaceAll(/^--.*$/gm, ''), ROWS].join('').split(';')
+  const mode = "set sql_mode = 'ANSI_QUOTES'"
+  await (await mariaDb)?.run([mode, ...statements.filter((statement) => /\w/.test(statement))])
+}, 60_000)
 afterAll(async () => {
+  await (await mariaDb)?.stop()
   rmSync(sqlite, { force: true })
   await postgres?.drop()
 })
@@ -46,8 +53,12 @@ const run = (...args: string[]) => commands.run(args, ofService(service))
 type Row = Record<string, unknown>
 const read = async (path: string) => (await service.read<{ items: Row[] }>(path)).items
 
-test('tokens become API keys and token keys, from both databases alike', async () => {
-  for (const location of [sqlite, postgres.url]) {
+test('tokens become API keys and token keys, from all databases alike', async () => {
+  const mysql = (await mariaDb)?.url
+  // A DSN as New API has it in SQL_DSN.
+  const dsn = mysql?.replace(/^mysql:..root@([^/]+)/, 'root@tcp($1)').concat('?parseTime=true')
+  for (const location of [sqlite, postgres.url, mysql, dsn]) {
+    if (location === undefined) continue
     const { code, stdout, stderr } = await run('move-in', 'new-api', location)
     expect([code, stderr]).toEqual([0, ''])
     expect(stdout + stderr).not.toContain('SECRET')
@@ -134,9 +145,9 @@ test('One API, which has no groups of tokens and no token in its log lines, has 
   rmSync(path)
 })
 
-test('a MySQL database, a file that is not there and one that is none are refused', async () => {
+test('a server that does not answer, a file that is not there and one that is none are refused', async () => {
   for (const location of [
-    ...['mysql://root@localhost/oneapi', 'root:secret@tcp(localhost:3306)/oneapi'],
+    ...['mysql://root:secret@127.0.0.1:1/oneapi', 'root:secret@tcp(127.0.0.1:1)/oneapi'],
     ...['/nowhere/one-api.db', import.meta.path, 'http://localhost/'],
   ]) {
     const { code, stdout, stderr } = await run('move-in', 'new-api', location, '--dry-run')

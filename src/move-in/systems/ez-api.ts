@@ -1,13 +1,4 @@
-import {
-  asText,
-  count,
-  flag,
-  requireTable,
-  seconds,
-  toAccess,
-  toTotals,
-  toWhole,
-} from '../columns.ts'
+import { flag, requireTable, seconds, textsOf, toAccess, toTotals, toWhole } from '../columns.ts'
 import type { OldBooks, OldDatabase, OldSystem } from '../old-books.ts'
 
 /** The gateway whose counter rows this service replaces: ids and hashes are those of flushes. */
@@ -38,6 +29,7 @@ const deletedOf = (columns: Map<string, string>) =>
   columns.has('deleted_at') ? flag('deleted_at is not null') : `'0'`
 
 async function readRated(database: OldDatabase, table: string, more: string[] = []) {
+  const { asText, count } = textsOf(database)
   const counts = ['total_requests', 'success_requests']
   const columns = await requireTable(database, table, ['id', ...more, ...counts])
   const group = more.length > 0 ? count('group_id') : `'0'`
@@ -47,7 +39,7 @@ async function readRated(database: OldDatabase, table: string, more: string[] = 
       ${deletedOf(columns)} as deleted
     from ${table}`)
   const [totals] = await database.select(`
-    select ${asText('count(*)')} as rows, ${count('sum(total_requests)')} as requests,
+    select ${asText('count(*)')} as "rows", ${count('sum(total_requests)')} as requests,
       ${count('sum(success_requests)')} as successes
     from ${table}`)
   return {
@@ -66,6 +58,7 @@ async function readRated(database: OldDatabase, table: string, more: string[] = 
 async function readKeys(
   database: OldDatabase,
 ): Promise<{ rows: OldBooks['keys']; totals: OldBooks['totals']['keys'] }> {
+  const { asText, count } = textsOf(database)
   const counts = ['request_count', 'used_tokens', 'quota_limit', 'quota_used']
   const columns = await requireTable(database, 'keys', ['token_hash', ...counts])
   const access = columns.get('last_accessed_at')
@@ -77,7 +70,7 @@ async function readKeys(
       ${deletedOf(columns)} as deleted
     from keys`)
   const [totals] = await database.select(`
-    select ${asText('count(*)')} as rows, ${count('sum(request_count)')} as requests,
+    select ${asText('count(*)')} as "rows", ${count('sum(request_count)')} as requests,
       ${count('sum(used_tokens)')} as tokens, ${count('sum(quota_used)')} as used
     from keys`)
   return {

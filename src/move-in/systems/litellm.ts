@@ -1,4 +1,5 @@
-import { asText, count, requireTable, seconds, toAccess, toTotals, toWhole } from '../columns.ts'
+import { hash } from 'node:crypto'
+import { requireTable, seconds, textsOf, toAccess, toTotals } from '../columns.ts'
 import { toMicros } from '../micros.ts'
 import type { DatabaseTotals, OldDatabase, OldSystem } from '../old-books.ts'
 import { booksOfTokens, type Counted, countOrphaned, NOTHING, type Token } from './tokens.ts'
@@ -20,7 +21,7 @@ export const liteLlm: OldSystem = {
     const deleted = (await readKeys(database, DELETED, usage.byKey)).filter(
       ({ ref }) => !hashes.has(ref),
     )
-    const rows = [...current, ...newestOf(deleted)].map(({ deletedAt, ...row }) => row)
+    const rows = [...current, ...newestOf(deleted)]
     const names = await readTeams(database)
     const books = booksOfTokens(rows, await readTotals(database, usage, deleted.length > 0))
     return {
@@ -39,13 +40,16 @@ const DELETED = 'LiteLLM_DeletedVerificationToken'
 const DAILY = 'LiteLLM_DailyUserSpend'
 const LOGS = 'LiteLLM_SpendLogs'
 
-type Row = Token & { deletedAt: bigint }
+/** The hash of a key, also of one that a very old version has stored as text. */
+const toHash = (token: string | null | undefined) =>
+  token?.startsWith('sk-') ? hash('sha256', token, 'hex') : (token ?? '')
 
 /**
  * Where requests and tokens of keys are: in the sums by day, which newer versions have and which
  * stay when log lines are deleted, or else in the log lines.
  */
 async function readUsage(database: OldDatabase) {
+  const { asText, count } = textsOf(database)
   const daily = await database.columnsOf(DAILY)
   const logs = await database.columnsOf(LOGS)
   const hasStatus = logs.has('status')
@@ -60,7 +64,7 @@ async function readUsage(database: OldDatabase) {
   const rows = await database.select(`select api_key, ${sums} from "${table}" group by api_key`)
   for (const row of rows) {
     const { requests, successes, tokens } = toTotals({ ...row, api_key: '0' })
-    byKey.set(row.api_key ?? '', { requests: requests!, successes: successes!, tokens: tokens! })
+    byKey.set(toHash(row.api_key), { requests: requests!, successes: successes!, tokens: tokens! })
   }
   return { table, sums, byKey }
 }
@@ -70,10 +74,13 @@ async function readKeys(
   database: OldDatabase,
   table: string,
   usage: Map<string, Counted>,
-): Promise<Row[]> {
+): Promise<Token[]> {
+  const { asText } = textsOf(database)
   const isOptional = table === DELETED
   if (isOptional && (await database.columnsOf(table)).size === 0) return []
-  const columns = await requireTable(database, table, ['token', 'spend', 'max_budget'])
+  const columns = await requireTable(database, table, [
+    ...['token', 'key_alias', 'spend', 'team_id', 'max_budget', 'budget_duration', 'budget_id'],
+  ])
   const active = columns.get('last_active')
   const hasBudgets = (await database.columnsOf('LiteLLM_BudgetTable')).size > 0
   const budget = (column: string) =>
@@ -82,32 +89,27 @@ async function readKeys(
     select t.token as ref, t.key_alias as name, t.team_id as grp,
       ${asText('coalesce(t.spend, 0)')} as spend, ${asText(budget('max_budget'))} as budget,
       ${budget('budget_duration')} as duration,
-      ${active === undefined ? 'null' : seconds(database, 't.last_active', active)} as accessed,
-      ${isOptional ? seconds(database, 't.deleted_at', 'timestamp') : `'0'`} as deleted
+      ${active === undefined ? 'null' : seconds(database, 't.last_active', active)} as accessed
     from "${table}" t
-    ${hasBudgets ? 'left join "LiteLLM_BudgetTable" b on b.budget_id = t.budget_id' : ''}`)
+    ${hasBudgets ? 'left join "LiteLLM_BudgetTable" b on b.budget_id = t.budget_id' : ''}
+    ${isOptional ? 'order by t.deleted_at, t.id' : ''}`)
   return rows.map((row) => ({
-    ref: row.ref ?? '',
+    ref: toHash(row.ref),
     name: row.name ?? null,
     group: row.grp || null,
-    ...(usage.get(row.ref ?? '') ?? NOTHING),
+    ...(usage.get(toHash(row.ref)) ?? NOTHING),
     used: toMicros(row.spend!),
     limit: row.budget === null ? null : toMicros(row.budget!),
     period: row.budget === null ? 'none' : toPeriod(row.duration!),
-    lastAccess: toAccess(row.accessed, row.ref ?? ''),
+    lastAccess: toAccess(row.accessed, toHash(row.ref)),
     isDeleted: isOptional,
-    deletedAt: toWhole(row.deleted, row.ref ?? ''),
   }))
 }
 
-/** A key that was deleted more than once is the one that was deleted last. */
-function newestOf(deleted: Row[]): Row[] {
-  const byHash = new Map<string, Row>()
-  for (const row of deleted.sort((a, b) => Number(a.deletedAt - b.deletedAt))) {
-    byHash.set(row.ref, row)
-  }
-  return [...byHash.values()]
-}
+/** A key that was deleted more than once is the one that was deleted last, which comes last. */
+const newestOf = (deleted: readonly Token[]): Token[] => [
+  ...new Map(deleted.map((row) => [row.ref, row])).values(),
+]
 
 /** LiteLLM begins these durations at midnight, on Monday, and on the first of the month. */
 const PERIODS: Record<string, string> = {
@@ -129,14 +131,16 @@ async function readTotals(
   { table, sums }: { table: string; sums: string },
   hasDeleted: boolean,
 ): Promise<DatabaseTotals> {
+  const { asText, count } = textsOf(database)
   const deleted = `
     union all
     select * from (
       select distinct on (token) token, spend from "${DELETED}"
-      where token not in (select token from "${TOKENS}") order by token, deleted_at desc) d`
+      where token not in (select token from "${TOKENS}")
+      order by token, deleted_at desc, id desc) d`
   const keys = `(select token, spend from "${TOKENS}" ${hasDeleted ? deleted : ''}) k`
   const [rows] = await database.select(`
-    select ${asText('count(*)')} as rows,
+    select ${asText('count(*)')} as "rows",
       ${count('sum(round(spend::text::numeric * 1000000))')} as used
     from ${keys}`)
   const [usage] = await database.select(`

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { asText, count, flag, requireTable, toAccess, toTotals, toWhole } from '../columns.ts'
+import { flag, requireTable, textsOf, toAccess, toTotals, toWhole } from '../columns.ts'
 import type { OldDatabase, OldSystem } from '../old-books.ts'
 import { booksOfTokens, type Counted, countOrphaned, NOTHING, type Token } from './tokens.ts'
 
@@ -11,7 +11,7 @@ import { booksOfTokens, type Counted, countOrphaned, NOTHING, type Token } from 
 export const newApi: OldSystem = {
   name: 'new-api',
   namedBy: 'external_id',
-  databases: ['PostgreSQL', 'SQLite'],
+  databases: ['PostgreSQL', 'SQLite', 'MySQL'],
   quotaUnit: 'quota units of New API, of which 500,000 are one US dollar',
   read: async (database) => {
     const rows = await readTokens(database)
@@ -27,6 +27,7 @@ export const newApi: OldSystem = {
 
 /** A limit is not stored, but what remains of it, which may be below zero. */
 async function readTokens(database: OldDatabase): Promise<(Token & { id: string })[]> {
+  const { asText, count } = textsOf(database)
   const required = ['id', 'key', 'used_quota', 'remain_quota', 'unlimited_quota']
   const columns = await requireTable(database, 'tokens', required)
   const hasUsers = (await database.columnsOf('users')).has('group')
@@ -62,10 +63,13 @@ const FAILED = 5
 const IS_REQUEST = `type in (${CONSUMED}, ${FAILED})`
 const ofConsumed = (column: string) =>
   `coalesce(sum(case when type = ${CONSUMED} then ${column} end), 0)`
-const LOG_SUMS = `
-  ${asText('count(*)')} as requests, ${count(`sum(case when type = ${CONSUMED} then 1 end)`)}
-    as successes,
-  ${asText(`${ofConsumed('prompt_tokens')} + ${ofConsumed('completion_tokens')}`)} as tokens`
+function logSums(database: OldDatabase): string {
+  const { asText, count } = textsOf(database)
+  return `
+    ${asText('count(*)')} as requests,
+    ${count(`sum(case when type = ${CONSUMED} then 1 end)`)} as successes,
+    ${asText(`${ofConsumed('prompt_tokens')} + ${ofConsumed('completion_tokens')}`)} as tokens`
+}
 
 /** Requests and tokens are only in the log lines, which an administrator may have deleted. */
 async function readLogs(database: OldDatabase) {
@@ -75,8 +79,9 @@ async function readLogs(database: OldDatabase) {
     const notes = ['The database has no log lines by token: requests and tokens begin at 0.']
     return { byToken, areKnown: false, notes }
   }
+  const { count } = textsOf(database)
   const rows = await database.select(`
-    select ${count('token_id')} as id, ${LOG_SUMS} from logs where ${IS_REQUEST}
+    select ${count('token_id')} as id, ${logSums(database)} from logs where ${IS_REQUEST}
     group by ${count('token_id')}`)
   for (const row of rows) {
     const { requests, successes, tokens } = toTotals(row)
@@ -86,12 +91,14 @@ async function readLogs(database: OldDatabase) {
 }
 
 async function readTotals(database: OldDatabase, hasLogs: boolean) {
+  const { asText, count } = textsOf(database)
   const [tokens] = await database.select(`
-    select ${asText('count(*)')} as rows, ${count('sum(used_quota)')} as used from tokens`)
+    select ${asText('count(*)')} as "rows", ${count('sum(used_quota)')} as used from tokens`)
   const none = { requests: '0', successes: '0', tokens: '0' }
   const [logs = none] = hasLogs
     ? await database.select(`
-        select ${LOG_SUMS} from logs where ${IS_REQUEST} and token_id in (select id from tokens)`)
+        select ${logSums(database)} from logs
+        where ${IS_REQUEST} and token_id in (select id from tokens)`)
     : []
   return toTotals({ ...tokens!, ...logs })
 }
