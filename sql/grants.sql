@@ -16,6 +16,7 @@ grant select, insert, delete on accepted_values to tallybook_service;
 grant select, insert, update, delete on
   source_folds, source_positions, sources, source_epochs, rule_folds, rule_events, crossings
   to tallybook_service;
+grant select, insert, update, delete on webhooks, webhook_deliveries to tallybook_service;
 grant select, insert,
   update (finished_at, positions, events, problems, report, row_sha256)
   on verifications to tallybook_service;

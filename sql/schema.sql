@@ -764,6 +764,34 @@ create table verifications (
   constraint verifications_row_sha256_check CHECK ((octet_length(row_sha256) = 32))
 );
 
+create table webhook_deliveries (
+  webhook text not null,
+  position bigint not null,
+  state text not null,
+  attempts integer not null,
+  next_attempt_at timestamp with time zone,
+  last_attempt_at timestamp with time zone,
+  finished_at timestamp with time zone,
+  status integer,
+  error text,
+  constraint webhook_deliveries_pkey PRIMARY KEY (webhook, "position"),
+  constraint webhook_deliveries_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'delivered'::text, 'given_up'::text]))),
+  constraint webhook_deliveries_webhook_fkey FOREIGN KEY (webhook) REFERENCES webhooks(name) ON DELETE CASCADE
+);
+
+create table webhooks (
+  name text not null,
+  url text not null,
+  secret text not null,
+  previous_secret text,
+  previous_until timestamp with time zone,
+  is_enabled boolean not null,
+  created_at timestamp with time zone not null,
+  queued_through bigint not null,
+  failures integer not null default 0,
+  constraint webhooks_pkey PRIMARY KEY (name)
+);
+
 CREATE INDEX acts_reversed ON tallybook.acts USING btree (generation, reversed_shard, reversed_position);
 
 CREATE UNIQUE INDEX api_key_backdated_parts_key ON tallybook.api_key_backdated_parts USING btree (generation, api_key_id, quarter, shard, "position", (
@@ -851,6 +879,10 @@ CASE
 END));
 
 CREATE INDEX unknown_taken_name ON tallybook.unknown_taken USING btree (generation, kind, name);
+
+CREATE INDEX webhook_deliveries_due ON tallybook.webhook_deliveries USING btree (next_attempt_at) WHERE (state = 'pending'::text);
+
+CREATE INDEX webhook_deliveries_finished ON tallybook.webhook_deliveries USING btree (finished_at) WHERE (state <> 'pending'::text);
 
 -- view flush_entries
  SELECT e.shard,
@@ -1675,3 +1707,5 @@ grant delete, insert, select, update on unknown_parts to tallybook_service;
 grant delete, insert, select, update on unknown_taken to tallybook_service;
 grant delete, insert, select, update on unknown_usage to tallybook_service;
 grant insert, select on verifications to tallybook_service;
+grant delete, insert, select, update on webhook_deliveries to tallybook_service;
+grant delete, insert, select, update on webhooks to tallybook_service;

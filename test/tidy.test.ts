@@ -27,6 +27,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   quota: CORE,
   sources: CORE,
   rules: [...CORE, 'quota', 'sources', 'proofs/integrity/scheduled/stored.ts'],
+  webhooks: ['platform', 'events', 'log'],
   cluster: ['platform', 'events', 'read-model'],
   auth: ['platform', 'events'],
   proofs: CORE,
@@ -43,7 +44,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   'move-in': ['platform', 'events'],
   http: [
     ...CORE,
-    ...['subscriptions', 'bookkeeping', 'quota', 'sources', 'rules', 'cluster', 'auth', 'proofs'],
+    ...['subscriptions', 'bookkeeping', 'quota', 'sources', 'rules', 'webhooks', 'cluster'],
+    ...['auth', 'proofs'],
   ],
   // The write routes can't reach a projection, and the read routes can't reach the log.
   'http/flushes': ['events', 'log', 'auth', 'http'],

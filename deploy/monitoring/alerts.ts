@@ -191,6 +191,24 @@ export const ALERTS: readonly Alert[] = [
       '([sources](../guides/sources.md#what-is-missing)).',
   },
   {
+    name: 'TallybookWebhookFailing',
+    expr: 'max(tallybook_webhooks_failing) > 0',
+    for: '30m',
+    severity: 'warning',
+    summary: '{{ $value }} webhooks do not take what is sent to them.',
+    action:
+      '`GET /admin/webhooks` has the last status or error ' +
+      '([webhooks](../guides/webhooks.md#deliveries)).',
+  },
+  {
+    name: 'TallybookWebhookGivenUp',
+    expr: 'increase(tallybook_webhook_given_up[15m]) > 0',
+    for: '0s',
+    severity: 'warning',
+    summary: 'A webhook did not get an event in eleven attempts.',
+    action: '`GET /admin/webhook-deliveries` lists it; the event is in the log.',
+  },
+  {
     name: 'TallybookFlushesInvalid',
     expr: flushes('rejected|too_large|too_slow|key_reused'),
     for: '0s',

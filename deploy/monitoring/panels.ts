@@ -80,7 +80,7 @@ export const ROWS: readonly { title: string; panels: Panel[] }[] = [
     ],
   },
   {
-    title: 'Sources, keys and dimensions',
+    title: 'Sources, keys, dimensions and rules',
     panels: [
       panel('Sources', 'short', {
         silent: max('sources_silent'),
@@ -91,6 +91,12 @@ export const ROWS: readonly { title: string; panels: Panel[] }[] = [
         'left unregistered, per second': perSecond('registration_limited_total'),
       }),
       panel('Values counted as other', 'reqps', { values: perSecond('dimension_others_total') }),
+      panel('Rules and webhooks', 'short', {
+        crossed: max('rules_crossed'),
+        'deliveries that wait': max('webhook_pending'),
+        'deliveries given up': max('webhook_given_up'),
+        'webhooks that fail': max('webhooks_failing'),
+      }),
     ],
   },
   {

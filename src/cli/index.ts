@@ -54,6 +54,10 @@ export const COMMANDS: Record<string, Command> = {
     load: () => import('./token.ts').then(({ token: run, USAGE: usage }) => ({ run, usage })),
     help: 'token         create, list and revoke tokens of a running service',
   },
+  webhook: {
+    load: () => import('./webhook.ts').then(({ webhook: run, USAGE: usage }) => ({ run, usage })),
+    help: 'webhook       manage where a running service sends events of rules',
+  },
   health: {
     load: () => import('./health.ts').then(({ health: run, USAGE: usage }) => ({ run, usage })),
     help: 'health        check that a running service can take flushes',

@@ -55,6 +55,14 @@ export type Intervals = {
     /** How often to evaluate rules. */
     evaluateIntervalMs: number
   }
+  webhooks: {
+    /** How often to look for deliveries that are due. */
+    pollIntervalMs: number
+    /** How long an attempt may take to connect. */
+    connectWithinMs: number
+    /** How long an attempt may take until the status of the answer is there. */
+    answerWithinMs: number
+  }
   transparency: {
     /** How often to poll a log that doesn't grow, and the time between two signed tree heads. */
     pollIntervalMs: number
@@ -128,6 +136,8 @@ export const INTERVALS: Intervals = {
   quota: { pollIntervalMs: 10_000 },
   // A person who is told needs longer than that to look.
   rules: { evaluateIntervalMs: 10_000 },
+  // An attempt ends long before the delivery is taken again (LEASE_S).
+  webhooks: { pollIntervalMs: 1_000, connectWithinMs: 5_000, answerWithinMs: 15_000 },
   // Another instance helps before a request for a receipt times out (HEAD_MS, 5 s), for example
   // if the owner's disk is full, the owner has just died, or it signs under another name.
   transparency: { pollIntervalMs: 1_000, helpAfterMs: 3_000 },

@@ -31,6 +31,13 @@ export function readCrossings(sql: Sql): Promise<Crossings> {
   })
 }
 
+/** Counts what is crossed now. */
+export async function countCrossings(sql: Sql): Promise<number> {
+  const [row] = await sql<{ count: number }[]>`
+    select count(*)::float8 as count from crossings c`
+  return row!.count
+}
+
 /** Reads events of rules by their positions in shard 0. */
 export async function readRuleEvents(
   sql: Sql | Transaction,
@@ -68,8 +75,8 @@ export async function readImported(sql: Sql): Promise<void> {
       select from rule_folds f where f.read_through = -1 for update`
     if (locked.length === 0) return
     const head = await readHead(transaction, 0)
-    await transaction`delete from rule_events`
-    await transaction`delete from crossings`
+    await transaction`delete from rule_events r where r.position <= ${head}`
+    await transaction`delete from crossings c where c.position <= ${head}`
     const rows = transaction<RuleEventRow[]>`
       select e.position, e.type, e.version, e.payload::text as payload
       from events e

@@ -40,6 +40,7 @@ import { Registration } from '../registration/registration.ts'
 import { Rules } from '../rules/rules.ts'
 import { Sources } from '../sources/sources.ts'
 import type { Tracing } from '../tracing/open.ts'
+import { Deliverer } from '../webhooks/deliverer.ts'
 import type { Config } from './config.ts'
 import { WorkerThread } from './worker/thread.ts'
 
@@ -64,6 +65,7 @@ export type ServiceOptions = {
         | 'metricsToken'
         | 'metricsAddress'
         | 'slowRequestMs'
+        | 'webhookNetworks'
       >
     >
   address: ServerAddress
@@ -217,6 +219,11 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     projector.noticeAppend(shard)
     streams.noticeAppend(shard, position)
   }
+  const { pollIntervalMs, ...limitsOfSending } = intervals.webhooks
+  const deliverer = new Deliverer({
+    ...{ pools, owns, logger, pollIntervalMs },
+    sending: { networks: options.config.webhookNetworks ?? null, ...limitsOfSending },
+  })
   const attestations = new Attestations({
     pools,
     shards,
@@ -257,8 +264,13 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
       ...{ pools, catalog, projector, history, sources, owns, logger },
       // Appends don't wait for it.
       refresh: () => refreshCatalog(pools.project, catalog, readLargeChange),
-      ...{ onAppended: noticeEvent, ...intervals.rules },
+      ...intervals.rules,
+      onAppended: (shard, position) => {
+        noticeEvent(shard, position)
+        deliverer.notice()
+      },
     }),
+    deliverer,
     tokens,
     heads,
     instances,

@@ -43,6 +43,8 @@ export type Config = {
   certificate: CertificateFiles | null
   /** Proxies that are believed when they name a client; null for none. */
   trustedProxies: BlockList | null
+  /** Networks to which webhooks may go besides the internet; null for none. */
+  webhookNetworks: BlockList | null
   /** How many unknown tokens one address may present per minute. */
   unknownTokens: number
   /** Maximum number of concurrent log subscribers. */
@@ -173,6 +175,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     dimensionValues: integer('TALLYBOOK_DIMENSION_VALUES', 1, 10_000),
     certificate: certificate('TALLYBOOK_TLS_CERT', 'TALLYBOOK_TLS_KEY'),
     trustedProxies: networks('TALLYBOOK_TRUSTED_PROXIES'),
+    webhookNetworks: networks('TALLYBOOK_WEBHOOK_ALLOWED_NETWORKS'),
     unknownTokens: integer('TALLYBOOK_UNKNOWN_TOKENS', 1, 1_000_000_000),
     maxSubscribers: integer(
       // Versions before 0.2 used the name TALLYBOOK_MAX_FOLLOWERS.

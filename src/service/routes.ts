@@ -47,6 +47,7 @@ import type { UnknownTokenLimiter } from '../http/unknown-tokens.ts'
 import { answerUnmatched, pathOf, type Route } from '../http/unmatched.ts'
 import { usageRoutes } from '../http/usage/index.ts'
 import { verificationRoutes } from '../http/verifications/index.ts'
+import { webhookRoutes } from '../http/webhooks/index.ts'
 import type { LogAhead } from '../log/ahead.ts'
 import type { CatalogWriter } from '../log/catalog/change.ts'
 import type { Log } from '../log/log.ts'
@@ -59,6 +60,7 @@ import type { Projector } from '../read-model/projector/projector.ts'
 import type { AsOfQueries } from '../read-model/queries/as-of.ts'
 import type { Registration } from '../registration/registration.ts'
 import type { Sources } from '../sources/sources.ts'
+import type { Deliverer } from '../webhooks/deliverer.ts'
 import type { WorkerThread } from './worker/thread.ts'
 
 /** Everything that the routes need. */
@@ -72,6 +74,7 @@ export type AppOptions = {
   /** null if unknown keys are not registered. */
   registration: Registration | null
   sources: Sources
+  deliverer: Deliverer
   log: Log
   projector: Projector
   history: AsOfQueries
@@ -213,6 +216,7 @@ export function createApp(options: AppOptions) {
     .use(quotaRoutes(guard, options))
     .use(sourceRoutes(guard, options))
     .use(ruleRoutes(guard, options))
+    .use(webhookRoutes(guard, { ...options, bodies }))
     .use(statusRoute(guard, options))
     .use(health(options))
     .use(

@@ -110,6 +110,7 @@ async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promi
   }
   components.projector.start()
   components.integrator.start()
+  components.deliverer.start()
   const timers = startTimers(options, pools, components)
   return {
     url: listener.url,
@@ -168,7 +169,10 @@ async function stopComponents(
   ])
   await withinOr(drainMs, drained, null)
   await listener.end()
-  const projected = Promise.all([components.projector.stop(), components.integrator.stop()])
+  const projected = Promise.all([
+    ...[components.projector.stop(), components.integrator.stop()],
+    components.deliverer.stop(),
+  ])
   const ended = components.worker.end(timeoutMs)
   await withinOr(timeoutMs, projected, null)
   await ended

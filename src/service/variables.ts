@@ -26,6 +26,12 @@ export const VARIABLES = {
       'Networks of proxies, such as `10.0.0.0/8, 2001:db8::/32`: from these addresses only, ' +
       '`X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` are believed.',
   },
+  TALLYBOOK_WEBHOOK_ALLOWED_NETWORKS: {
+    default: null,
+    meaning:
+      'Networks to which webhooks may go though they are private, such as ' +
+      '`10.20.0.0/16, fd00:20::/32`, also with `http:`. Unset: only to the internet.',
+  },
   TALLYBOOK_DATA_DIR: {
     default: '.tallybook',
     meaning: 'Directory of the embedded database, the generated tokens and the signing key.',

@@ -122,6 +122,8 @@ const CASES: Case[] = [
   },
   { alert: 'TallybookSourceSilent', series: { tallybook_sources_silent: '1x130' } },
   { alert: 'TallybookFlushesMissing', series: { tallybook_missing_flushes: '1x130' } },
+  { alert: 'TallybookWebhookFailing', series: { tallybook_webhooks_failing: '1x130' } },
+  { alert: 'TallybookWebhookGivenUp', series: { tallybook_webhook_given_up: '0+1x130' } },
   {
     alert: 'TallybookFlushesInvalid',
     series: outcome('key_reused'),
@@ -163,6 +165,8 @@ const HEALTHY: Record<string, string> = {
   tallybook_instances: '1x130',
   tallybook_sources_silent: '0x130',
   tallybook_missing_flushes: '0x130',
+  tallybook_webhooks_failing: '0x130',
+  tallybook_webhook_given_up: '2x130',
   'process_open_fds{job="other",instance="x"}': '99x130',
   'process_max_fds{job="other",instance="x"}': '100x130',
 }

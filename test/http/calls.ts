@@ -36,6 +36,7 @@ const BALANCES = {
 
 const brotliBalances = { ...brotli, headers: { ...brotli.headers, 'idempotency-key': 'br' } }
 const UNKNOWN = '/admin/unknown-keys'
+const WEBHOOKS = '/admin/webhooks'
 const adoption = { api_keys: [{ id: 70, external_id: 'sk-70', group_id: 1 }] }
 
 /** Made in this order: a success of each operation, and the errors that a client can cause. */
@@ -159,6 +160,26 @@ export const CALLS: Call[] = [
   ['admin', 'DELETE', '/admin/dimensions/model', 404],
   ['admin', 'DELETE', '/admin/measures/cost_micros', 204],
   ['auditor', 'GET', '/admin/rules', 200],
+  ['admin', 'POST', WEBHOOKS, 201, body({ name: 'pager', url: 'https://169.254.0.1/' })],
+  ['admin', 'POST', WEBHOOKS, 409, body({ name: 'pager', url: 'https://169.254.0.1/' })],
+  ['admin', 'POST', WEBHOOKS, 400, body({ name: 'pager', url: 'ftp://169.254.0.1/' })],
+  ['admin', 'POST', WEBHOOKS, 413, body('x'.repeat(5_000))],
+  ['admin', 'POST', WEBHOOKS, 415, brotli],
+  ['auditor', 'GET', WEBHOOKS, 200],
+  ['admin', 'GET', `${WEBHOOKS}?limit=1`, 400],
+  ['auditor', 'GET', '/admin/webhook-deliveries?webhook=pager&limit=5', 200],
+  ['admin', 'GET', '/admin/webhook-deliveries?limit=0', 400],
+  ['admin', 'PATCH', `${WEBHOOKS}/pager`, 204, body({ enabled: false })],
+  ['admin', 'PATCH', `${WEBHOOKS}/pager`, 400, body({ enabled: 1 })],
+  ['admin', 'PATCH', `${WEBHOOKS}/none`, 404, body({ enabled: false })],
+  ['admin', 'PATCH', `${WEBHOOKS}/pager`, 413, body('x'.repeat(5_000))],
+  ['admin', 'PATCH', `${WEBHOOKS}/pager`, 415, brotli],
+  ['admin', 'POST', `${WEBHOOKS}/pager/test`, 200],
+  ['admin', 'POST', `${WEBHOOKS}/none/test`, 404],
+  ['admin', 'POST', `${WEBHOOKS}/pager/rotate`, 200],
+  ['admin', 'POST', `${WEBHOOKS}/none/rotate`, 404],
+  ['admin', 'DELETE', `${WEBHOOKS}/pager`, 204],
+  ['admin', 'DELETE', `${WEBHOOKS}/pager`, 404],
   ['admin', 'GET', '/admin/rules?limit=1', 400],
   ['admin', 'DELETE', '/admin/rules/quota_80', 204],
   ['admin', 'DELETE', '/admin/rules/quota_80', 404],

@@ -105,6 +105,8 @@ const WITHOUT_BODY = [
   '/admin/projections/{name}/rebuild',
   '/admin/verifications',
   '/admin/attestations',
+  '/admin/webhooks/{name}/rotate',
+  '/admin/webhooks/{name}/test',
 ]
 
 test('every request body has an example that its schema accepts', () => {

@@ -156,6 +156,8 @@ test('the service has these privileges, and no others, on tables, views and colu
     rule_events: DERIVED,
     rule_folds: DERIVED,
     source_folds: DERIVED,
+    webhooks: 'select insert update delete',
+    webhook_deliveries: 'select insert update delete',
     source_positions: DERIVED,
     sources: DERIVED,
     source_epochs: DERIVED,

@@ -15,6 +15,7 @@ export const TEST_INTERVALS: Intervals = {
   projector: { pollIntervalMs: 300, helpAfterMs: 100, retryAfterMs: 20 },
   quota: { pollIntervalMs: 500 },
   rules: { evaluateIntervalMs: 500 },
+  webhooks: { pollIntervalMs: 300, connectWithinMs: 2_000, answerWithinMs: 2_000 },
   transparency: { pollIntervalMs: 250, helpAfterMs: 300 },
   replicas: { ...INTERVALS.replicas, pollIntervalMs: 100 },
   streams: { pollIntervalMs: 100, authIntervalMs: 100, keepAliveMs: 1_500, retryAfterMs: 100 },

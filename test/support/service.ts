@@ -51,6 +51,8 @@ export type TestServiceOptions = {
   certificate?: CertificateFiles
   /** Networks of proxies; see TALLYBOOK_TRUSTED_PROXIES. */
   trustedProxies?: string
+  /** See TALLYBOOK_WEBHOOK_ALLOWED_NETWORKS. */
+  webhookNetworks?: string
   /** Register at most so many unknown keys per day; null, the default, registers none. */
   registerPerDay?: number | null
   /** Default 35. */
@@ -86,6 +88,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       unknownTokens: options.unknownTokens ?? 1_000_000,
       certificate: options.certificate ?? null,
       trustedProxies: options.trustedProxies ? parseNetworks(options.trustedProxies) : null,
+      webhookNetworks: options.webhookNetworks ? parseNetworks(options.webhookNetworks) : null,
       registerPerDay: options.registerPerDay ?? null,
       ...(options.countedAtDays !== undefined && { countedAtDays: options.countedAtDays }),
       ...(options.dimensionValues && { dimensionValues: options.dimensionValues }),

@@ -5,7 +5,9 @@ import { readNewestAttestedAt } from '../../proofs/attestations/newest.ts'
 import { readNewestFinished } from '../../proofs/integrity/scheduled/stored.ts'
 import { readParkedEvents, readProjectionStatus } from '../../read-model/projector/status.ts'
 import { readRebuilds } from '../../read-model/rebuild/record.ts'
+import { countCrossings } from '../../rules/crossings.ts'
 import { countTroubles } from '../../sources/read.ts'
+import { countDeliveries } from '../../webhooks/outbox.ts'
 
 /** The gauges that are read from the database. They have no value while it does not answer. */
 export class DatabaseGauges {
@@ -21,6 +23,10 @@ export class DatabaseGauges {
   readonly #registered: Gauge
   readonly #silent: Gauge
   readonly #missing: Gauge
+  readonly #crossed: Gauge
+  readonly #pending: Gauge
+  readonly #givenUp: Gauge
+  readonly #failing: Gauge
 
   constructor(
     registry: Registry,
@@ -67,22 +73,43 @@ export class DatabaseGauges {
       'tallybook_missing_flushes',
       'Flushes that are missing in the sequences of their senders',
     )
+    this.#crossed = gauge('tallybook_rules_crossed', 'Subjects that cross a rule now')
+    this.#pending = gauge('tallybook_webhook_pending', 'Deliveries to webhooks that wait')
+    this.#givenUp = gauge(
+      'tallybook_webhook_given_up',
+      'Deliveries to webhooks that were given up in the last 30 days; should be 0',
+    )
+    this.#failing = gauge(
+      'tallybook_webhooks_failing',
+      'Webhooks to which no attempt has succeeded since one failed; should be 0',
+    )
     this.#clear()
   }
 
   /** Updates all gauges. They lose their values if the database or one of its nodes is down. */
   async update(sql: Sql): Promise<void> {
     try {
-      const [status, parked, rebuilds, verified, attestedAt, registered, sources] =
-        await Promise.all([
-          readProjectionStatus(sql),
-          readParkedEvents(sql, 1),
-          readRebuilds(sql),
-          readNewestFinished(sql),
-          readNewestAttestedAt(sql),
-          this.registration?.readToday(),
-          countTroubles(sql),
-        ])
+      const [
+        status,
+        parked,
+        rebuilds,
+        verified,
+        attestedAt,
+        registered,
+        sources,
+        crossed,
+        webhooks,
+      ] = await Promise.all([
+        readProjectionStatus(sql),
+        readParkedEvents(sql, 1),
+        readRebuilds(sql),
+        readNewestFinished(sql),
+        readNewestAttestedAt(sql),
+        this.registration?.readToday(),
+        countTroubles(sql),
+        countCrossings(sql),
+        countDeliveries(sql),
+      ])
       this.#clear()
       for (const [shard, position] of status[0]?.head.entries() ?? []) {
         this.#position.set({ shard: String(shard) }, position)
@@ -101,6 +128,10 @@ export class DatabaseGauges {
       }
       this.#silent.set(sources.silent)
       this.#missing.set(sources.missing)
+      this.#crossed.set(crossed)
+      this.#pending.set(webhooks.pending)
+      this.#givenUp.set(webhooks.given_up)
+      this.#failing.set(webhooks.failing)
       if (registered !== undefined) this.#registered.set(registered)
       if (attestedAt !== null) this.#attestedAt.set(attestedAt)
     } catch (error) {

@@ -82,6 +82,7 @@ const documentation = {
       description: 'Browser sessions, which the console uses instead of a token.',
     },
     { name: 'Sources', description: 'Who posts flushes, and which of them are missing' },
+    { name: 'Webhooks', description: 'Where events of rules are sent.' },
     {
       name: 'Tokens',
       description: 'Tokens for clients of this service, in addition to its three fixed tokens.',

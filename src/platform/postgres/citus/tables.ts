@@ -33,8 +33,8 @@ export const LOCAL_TABLES = [
   ...['instances', 'tree_heads'],
   // The tables of sources are folded over all shards.
   ...['source_folds', 'source_positions', 'sources', 'source_epochs'],
-  // So are those of rules.
-  ...['rule_folds', 'rule_events', 'crossings'],
+  // So are those of rules; webhooks are beside the log.
+  ...['rule_folds', 'rule_events', 'crossings', 'webhooks', 'webhook_deliveries'],
 ] as const
 
 /** Functions that run entirely on the node of the shard in their first argument. */
