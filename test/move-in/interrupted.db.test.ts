@@ -101,6 +101,22 @@ test('a process that is killed after each of its writes is done after as many ru
   expect(await totals()).toEqual({ groups: 150, keys: 19 })
 })
 
+test('an attempt that was thought to be dead may record the same batches meanwhile', async () => {
+  await undoMove(clientOf(service), SYSTEMS['ez-api']!)
+  const moving = { ...(await readMove('ez-api', old.url)), batchRows: 4 }
+  const earlier = { ...moving, takenAt: '2026-01-01T00:00:00Z' }
+  let isFirst = true
+  const client = clientOf(service, async (method, when) => {
+    if (method !== 'POST' || when !== 'before' || !isFirst) return
+    isFirst = false
+    await move(clientOf(service), earlier)
+  })
+  const { batches } = await move(client, moving)
+  const times = new Set(batches.map(({ opening }) => opening.as_of))
+  expect([...times]).toEqual(['2026-01-01T00:00:00.000000+00:00'])
+  expect(await totals()).toEqual({ groups: 150, keys: 19 })
+})
+
 test('another snapshot is refused until the first one is taken back', async () => {
   await old.run(`update keys set request_count = request_count + 1 where token_hash = 'hash-1'`)
   const moving = await readMove('ez-api', old.url)

@@ -29,7 +29,7 @@ export async function createOldDatabase(system: string): Promise<TestOldDatabase
 }
 
 /** The URL of a test database, whose server may listen on a socket only. */
-function urlOf({ address }: TestDatabase): string {
+export function urlOf({ address }: TestDatabase): string {
   if ('url' in address) return address.url
   const { host, port, user, database } = address
   return `postgres://${user}@/${database}?host=${encodeURIComponent(host)}&port=${port}`
@@ -38,16 +38,16 @@ function urlOf({ address }: TestDatabase): string {
 /** What `move-in` sends its requests with. `onRequest` may refuse one before or after it is sent. */
 export function clientOf(
   service: TestService,
-  onRequest: (method: string, when: 'before' | 'after') => void = () => {},
+  onRequest: (method: string, when: 'before' | 'after') => unknown = () => {},
 ): Service {
   return new Service(async (method, path, body, headers = {}) => {
-    onRequest(method, 'before')
+    await onRequest(method, 'before')
     const response = await service.fetch('admin', path, {
       method,
       headers,
       ...(body === undefined ? {} : { body }),
     })
-    onRequest(method, 'after')
+    await onRequest(method, 'after')
     return response
   })
 }

@@ -1,5 +1,6 @@
 import { BOOKS_MUTATIONS } from './list-books.ts'
 import { LOG_MUTATIONS } from './list-log.ts'
+import { MOVE_IN_MUTATIONS } from './list-move-in.ts'
 import { PROOF_MUTATIONS } from './list-proofs.ts'
 import { QUOTA_MUTATIONS } from './list-quotas.ts'
 import { READ_MUTATIONS } from './list-reads.ts'
@@ -19,4 +20,5 @@ export const MUTATIONS: readonly Mutation[] = [
   ...QUOTA_MUTATIONS,
   ...USAGE_MUTATIONS,
   ...SOURCE_MUTATIONS,
+  ...MOVE_IN_MUTATIONS,
 ]
