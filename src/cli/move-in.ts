@@ -37,41 +37,38 @@ export async function moveIn(args: string[]): Promise<void> {
     console.log(`Reversed ${positions.length} opening balances: ${positions.join(', ') || 'none'}.`)
     return
   }
-  const books = await readOldBooks(system, location)
-  checkSums(books)
-  const { accepted: all, findings, notes } = acceptBooks(system, books)
-  const accepted = options.areQuotasKept ? all : withoutQuotas(all)
+  const read = await readOldBooks(system, location)
+  checkSums(read)
   const { areQuotasKept } = options
+  const books = areQuotasKept ? read : withoutQuotas(read)
+  const { accepted, findings, notes } = acceptBooks(system, books)
   const moving: Move = { system, accepted, takenAt: books.takenAt, areQuotasKept }
-  const snapshot = digestOf(system.name, accepted, areQuotasKept)
-  console.log(
-    `Trial balance of ${system.name}, ${books.takenAt}, snapshot ${snapshot.slice(0, 12)}`,
-  )
+  printTrialBalance(moving, [...notes, ...listFindings(findings), ...countLeftOut(books, accepted)])
+  refuse(findings, options.skip)
+  if (options.isDryRun) console.log('A dry run: nothing was written.')
+  else await write(await openService(options.to), moving)
+}
+
+function printTrialBalance(moving: Move, remarks: readonly string[]): void {
+  const { system, accepted, takenAt, areQuotasKept } = moving
+  const snapshot = digestOf(system.name, accepted, areQuotasKept).slice(0, 12)
+  console.log(`Trial balance of ${system.name}, ${takenAt}, snapshot ${snapshot}`)
   print(formatBalance(balance(accepted)))
-  if (
-    areQuotasKept &&
-    system.quotaUnit !== null &&
-    accepted.keys.some(({ limit }) => limit !== null)
-  ) {
+  const hasLimits = accepted.keys.some(({ limit }) => limit !== null)
+  if (system.quotaUnit !== null && hasLimits) {
     console.log(`Quotas are in ${system.quotaUnit}: the gateway must post these as tokens.`)
   }
-  for (const note of notes) console.log(toPlain(note))
-  print(listFindings(findings))
-  print(countLeftOut(books, accepted))
-  refuse(findings, options.skip)
-  if (options.isDryRun) {
-    console.log('A dry run: nothing was written.')
-    return
-  }
-  const service = await openService(options.to)
+  print(remarks.map(toPlain))
+}
+
+/** Writes a move, reads it back, and prints both. */
+async function write(service: Service, moving: Move): Promise<void> {
   const moved = await move(service, moving)
-  const { put, retired } = moved.catalog
-  console.log(`\nCatalog: ${put} rows added or changed, ${retired} retired.`)
-  const { recordedBefore: before, batches } = moved
-  const positions = batches.map(({ position }) => `0/${position}`)
-  console.log(
-    `Opening balances: ${positions.join(', ')}${before > 0 ? ` (${before} before)` : ''}.`,
-  )
+  const { catalog, batches, recordedBefore } = moved
+  const positions = batches.map(({ position }) => `0/${position}`).join(', ')
+  const before = recordedBefore > 0 ? ` (${recordedBefore} of an earlier attempt)` : ''
+  console.log(`\nCatalog: ${catalog.put} rows added or changed, ${catalog.retired} retired.`)
+  console.log(`Opening balances: ${positions}${before}.`)
   const { sums, differences } = await verifyMove(service, moving, moved)
   print(formatVerification(sums, differences))
   if (differences.length > 0) {

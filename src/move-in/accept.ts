@@ -6,9 +6,9 @@ import type { OldApiKey, OldBooks, OldKey, OldRated, OldSystem } from './old-boo
 export type Accepted = Pick<OldBooks, 'groups' | 'apiKeys' | 'keys'>
 
 /** Leaves out all quotas, for a gateway that posts other units than the older system counts. */
-export const withoutQuotas = (accepted: Accepted): Accepted => ({
-  ...accepted,
-  keys: accepted.keys.map((key) => ({ ...key, used: 0n, limit: null, period: 'none' })),
+export const withoutQuotas = <Books extends Pick<OldBooks, 'keys'>>(books: Books): Books => ({
+  ...books,
+  keys: books.keys.map((key) => ({ ...key, used: 0n, limit: null, period: 'none' })),
 })
 
 type Row = { ref: string; name: string | null }

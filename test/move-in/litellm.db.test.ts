@@ -82,6 +82,8 @@ test('a budget that begins anew at another time is a finding', async () => {
   const { code, stderr } = await run('move-in', 'litellm', old.url, '--dry-run')
   expect(code).toBe(1)
   expect(stderr).toContain('--skip period')
+  const dropped = await run('move-in', 'litellm', old.url, '--dry-run', '--quotas', 'drop')
+  expect(dropped.code).toBe(0)
 })
 
 test('without sums by day the log lines count', async () => {

@@ -1,5 +1,5 @@
 import { UserError } from '../../platform/user-error.ts'
-import { acceptBooks } from '../accept.ts'
+import { acceptBooks, withoutQuotas } from '../accept.ts'
 import { type Accounts, readAccounts } from '../accounts.ts'
 import type { OldSystem } from '../old-books.ts'
 import { type MovedBatch, readMoved } from '../openings.ts'
@@ -70,7 +70,8 @@ export async function compareBooks(
   let lines: Line[] = []
   for (let attempts = 1; ; attempts++) {
     const before = readNow(accounts)
-    const { accepted, findings } = acceptBooks(system, await readBooks())
+    const books = await readBooks()
+    const { accepted, findings } = acceptBooks(system, areQuotasKept ? books : withoutQuotas(books))
     accounts = await readAccounts(service, system)
     const old = readOld(system, accepted, areQuotasKept)
     const attempt: Attempt = { before, old, now: readNow(accounts) }
