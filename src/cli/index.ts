@@ -50,6 +50,10 @@ export const COMMANDS: Record<string, Command> = {
     load: () => import('./demo.ts').then(({ demo: run, USAGE: usage }) => ({ run, usage })),
     help: 'demo          fill a new, running service with sample data',
   },
+  collect: {
+    load: () => import('./collect.ts').then(({ collect: run, USAGE: usage }) => ({ run, usage })),
+    help: 'collect       accept the records of gateways, and post what they count',
+  },
   token: {
     load: () => import('./token.ts').then(({ token: run, USAGE: usage }) => ({ run, usage })),
     help: 'token         create, list and revoke tokens of a running service',

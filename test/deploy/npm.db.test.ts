@@ -27,7 +27,7 @@ test.skipIf(!hasNpm)(
     const folders = new Set(
       paths.map((path) => path.split('/')[0]!).filter((name) => !/\.|LICENSE/.test(name)),
     )
-    expect([...folders].sort()).toEqual(['deploy', 'node_modules', 'sql', 'src'])
+    expect([...folders].sort()).toEqual(['clients', 'deploy', 'node_modules', 'sql', 'src'])
     for (const path of ['src/main.ts', 'sql/grants.sql', 'deploy/npm/tallybook.mjs']) {
       expect(paths).toContain(path)
     }
