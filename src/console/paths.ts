@@ -13,6 +13,7 @@ export const PATHS = [
   '/unknown-keys',
   '/sources',
   '/sources/:name',
+  '/webhooks',
   '/proofs',
   '/health',
 ] as const

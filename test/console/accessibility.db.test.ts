@@ -74,7 +74,11 @@ describe.skipIf(!hasBrowser)('accessibility of the console', () => {
     await console.service.putCatalog({
       dimensions: [{ name: 'model' }],
       measures: [{ name: 'cost_micros', unit: 'USD/1e6' }],
+      // Not crossed, or the health page would have one finding more.
+      rules: [{ name: 'quota', kind: 'quota', percent: 80, token_hash: 'none' }],
     })
+    const webhook = JSON.stringify({ name: 'pager', url: 'https://169.254.0.1/' })
+    await console.service.fetch('admin', '/admin/webhooks', { method: 'POST', body: webhook })
     await console.service.post('/internal/apikey-stats/flush', {
       keys: Array.from({ length: 12 }, (_, i) => ({
         ...{ api_key_id: 1, requests: 10, dimensions: { model: `model-${i}` } },

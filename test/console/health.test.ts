@@ -15,12 +15,16 @@ const counters = (rest: Partial<Projection> = {}): Projection => ({
 const rebuilt = (rebuild: Partial<Rebuild>) =>
   counters({ rebuild: { state: 'live', drifted_rows: 0, error: null, ...rebuild } })
 
-const QUIET = { silent: 0, missing_flushes: 0 }
+const QUIET = {
+  sources: { silent: 0, missing_flushes: 0 },
+  rules: { crossed: 0 },
+  webhooks: { failing: 0, given_up: 0 },
+}
 
 const WELL: Observed = {
   failure: null,
   status: {
-    ...{ queue_length: 0, log_ahead_seconds: 0, registration: null, sources: QUIET },
+    ...{ queue_length: 0, log_ahead_seconds: 0, registration: null, ...QUIET },
     database: { connections: 5, max_connections: 100 },
     replicas: [{ state: 'used', why: null, lag_seconds: 0.01 }],
   },
@@ -34,12 +38,15 @@ const projections = (item: Projection, count = 0) => ({
 })
 const status = (queue_length: number, connections = 5, log_ahead_seconds: number | null = 0) => ({
   status: {
-    ...{ queue_length, log_ahead_seconds, registration: null, sources: QUIET, replicas: [] },
+    ...{ queue_length, log_ahead_seconds, registration: null, ...QUIET, replicas: [] },
     database: { connections, max_connections: 100 },
   },
 })
 const sources = (silent: number, missing_flushes: number) => ({
   status: { ...WELL.status!, sources: { silent, missing_flushes } },
+})
+const rules = (crossed: number, failing: number, given_up: number) => ({
+  status: { ...WELL.status!, rules: { crossed }, webhooks: { failing, given_up } },
 })
 const registration = (registered_today: number, per_day: number) => ({
   status: { ...WELL.status!, registration: { registered_today, per_day } },
@@ -101,6 +108,9 @@ describe('a finding', () => {
     ],
     [sources(1, 0), 'fair', '1 source is silent.', /proxies run/],
     [sources(0, 3), 'fair', '3 flushes are missing.', /has lost them/],
+    [rules(3, 0, 0), 'fair', 'Rules are crossed in 3 places.', /page of webhooks/],
+    [rules(0, 1, 2), 'fair', '1 webhook does not take what is sent.', /last status/],
+    [rules(0, 0, 2), 'fair', '2 deliveries were given up.', /in the log/],
     [status(0, 91), 'fair', 'The database is running out of connections.', /max_connections/],
     [
       replica({ state: 'behind', lag_seconds: 7 }),

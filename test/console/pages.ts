@@ -27,6 +27,7 @@ export const PAGES: TestedPage[] = [
   { name: 'a breakdown', path: '/?range=7d&bucket=day&by=model&measures=cost_micros' },
   { name: 'a page with a dialog', path: '/groups/1', prepare: openDialog },
   { name: 'the dialog of balances', path: '/corrections', prepare: openBalances },
+  { name: 'the dialog of a webhook', path: '/webhooks', prepare: openWebhook },
   { name: 'the dialog of an adoption', path: '/unknown-keys', prepare: openAdopt },
 ]
 
@@ -52,6 +53,11 @@ async function openBalances(page: Page): Promise<void> {
     .getByLabel('CSV file')
     .setInputFiles({ name: 'b.csv', mimeType: 'text/csv', buffer: Buffer.from(text) })
   await page.getByText('1 token key').waitFor()
+}
+
+async function openWebhook(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Create a webhook' }).click()
+  await page.getByRole('dialog').waitFor()
 }
 
 async function openAdopt(page: Page): Promise<void> {

@@ -37,6 +37,8 @@ test('the status describes the service and its database', async () => {
     log_ahead_seconds: 0,
     signed: Array(service.shards).fill(0),
     registration: null,
+    rules: { crossed: 0 },
+    webhooks: { pending: 0, given_up: 0, failing: 0 },
     sources: { silent: 0, missing_flushes: 0 },
     database: {
       version: row!.version.split(' ')[0],

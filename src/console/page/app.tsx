@@ -24,6 +24,7 @@ import { SignIn } from './shell/sign-in.tsx'
 import { Waiting } from './shell/waiting.tsx'
 import { Source } from './sources/source.tsx'
 import { Sources } from './sources/sources.tsx'
+import { WebhooksPage } from './webhooks/page.tsx'
 
 /** The console: one page for each path in console/paths.ts. */
 export function App() {
@@ -61,6 +62,7 @@ export function App() {
           <Route path="/unknown-keys" component={UnknownKeys} />
           <Route path="/sources" component={Sources} />
           <Route path="/sources/:name">{({ name }) => <Source key={name} name={name} />}</Route>
+          <Route path="/webhooks" component={WebhooksPage} />
           <Route path="/proofs" component={Proofs} />
           <Route path="/health" component={Health} />
           <Route>

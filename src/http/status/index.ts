@@ -5,7 +5,9 @@ import type { InstanceRow } from '../../cluster/membership.ts'
 import { type Replica, STATES } from '../../cluster/replicas/replica.ts'
 import type { Pools, Sql } from '../../platform/postgres/pool.ts'
 import { readServer } from '../../platform/postgres/server.ts'
+import { countCrossings } from '../../rules/crossings.ts'
 import { countTroubles } from '../../sources/read.ts'
+import { countDeliveries } from '../../webhooks/outbox.ts'
 import type { Admission } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import { describe } from '../openapi.ts'
@@ -35,14 +37,17 @@ export function statusRoute(guard: ReturnType<typeof auth>, options: Options) {
     '/admin/status',
     async (context) => {
       const { read } = options.pools
-      const [database, rows, registered, sources] = await options.admission.admitRead(context, () =>
-        Promise.all([
-          readServer(read),
-          instances.readAll(read),
-          registration?.readToday(),
-          countTroubles(read),
-        ]),
-      )
+      const [database, rows, registered, sources, crossed, webhooks] =
+        await options.admission.admitRead(context, () =>
+          Promise.all([
+            readServer(read),
+            instances.readAll(read),
+            registration?.readToday(),
+            countTroubles(read),
+            countCrossings(read),
+            countDeliveries(read),
+          ]),
+        )
       return {
         version,
         instance: instances.id,
@@ -56,6 +61,8 @@ export function statusRoute(guard: ReturnType<typeof auth>, options: Options) {
             ? null
             : { registered_today: registered!, per_day: registration.perDay },
         sources: { silent: sources.silent, missing_flushes: sources.missing },
+        rules: { crossed },
+        webhooks,
         database,
         instances: rows.map(({ migration: _, gone: __, ...row }) => ({
           ...row,
@@ -120,6 +127,16 @@ const detail = describe({
             description: 'Flushes that are missing in the sequences of their senders',
           }),
         }),
+        rules: Type.Object({
+          crossed: Type.Integer({ description: 'Subjects that cross a rule now' }),
+        }),
+        webhooks: Type.Object({
+          pending: Type.Integer({ description: 'Deliveries that wait for an attempt' }),
+          given_up: Type.Integer({
+            description: 'Deliveries that were given up in the last 30 days',
+          }),
+          failing: Type.Integer({ description: 'Webhooks whose last attempts have failed' }),
+        }),
         registration: Type.Union(
           [
             Type.Object({
@@ -180,6 +197,8 @@ const detail = describe({
       signed: [42],
       registration: { registered_today: 12, per_day: 10_000 },
       sources: { silent: 0, missing_flushes: 0 },
+      rules: { crossed: 0 },
+      webhooks: { pending: 0, given_up: 0, failing: 0 },
       database: {
         version: '18.4',
         size_bytes: 12_582_912,

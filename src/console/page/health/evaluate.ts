@@ -23,6 +23,8 @@ export type Observed = {
         log_ahead_seconds: number | null
         registration: { registered_today: number; per_day: number } | null
         sources: { silent: number; missing_flushes: number }
+        rules: { crossed: number }
+        webhooks: { failing: number; given_up: number }
         database: { connections: number; max_connections: number }
         replicas: Replica[]
       }
@@ -94,6 +96,25 @@ export function evaluate({ failure, status, projections, verification }: Observe
       `${formatCountOf(missing_flushes, 'flush is', 'flushes are')} missing.`,
       'Later ones of the same senders have arrived. If they stay missing, a proxy has lost them. ' +
         'The page of sources has their numbers.',
+    )
+  }
+  const { crossed = 0 } = status?.rules ?? {}
+  if (crossed > 0) {
+    add(
+      'fair',
+      `Rules are crossed in ${formatCountOf(crossed, 'place')}.`,
+      'The rules of the catalog say that this should not happen. The page of webhooks names it.',
+    )
+  }
+  const { failing = 0, given_up = 0 } = status?.webhooks ?? {}
+  if (failing > 0 || given_up > 0) {
+    add(
+      'fair',
+      failing > 0
+        ? `${formatCountOf(failing, 'webhook does', 'webhooks do')} not take what is sent.`
+        : `${formatCountOf(given_up, 'delivery was', 'deliveries were')} given up.`,
+      'The page of webhooks has the last status or error of each. Events that were not delivered ' +
+        'are in the log.',
     )
   }
   const { connections, max_connections } = status?.database ?? {

@@ -1,5 +1,6 @@
 import {
   Activity,
+  BellRing,
   BookOpen,
   CircleQuestionMark,
   Gauge,
@@ -32,6 +33,7 @@ const PLACES = [
   { href: '/corrections', title: 'Corrections', Icon: Scale },
   { href: '/unknown-keys', title: 'Unknown keys', Icon: CircleQuestionMark },
   { href: '/sources', title: 'Sources', Icon: RadioTower },
+  { href: '/webhooks', title: 'Webhooks', Icon: BellRing },
   { href: '/proofs', title: 'Proofs', Icon: ShieldCheck },
   { href: '/health', title: 'Health', Icon: Activity },
 ]
