@@ -9,6 +9,9 @@ import { SCHEMA, type Transaction } from './pool.ts'
  * hold several tables. PostgreSQL then ends the session that has waited for `deadlock_timeout`, one
  * second by default. If this waits for less, and for nothing afterwards, it is never the read.
  *
+ * Appends lock the row of their shard first and fail if they are chosen to end a deadlock, so
+ * `shards` comes before all other tables here as well.
+ *
  * Does nothing on Citus, where the nodes would be locked one after the other.
  */
 export async function lockTables(
@@ -23,7 +26,7 @@ export async function lockTables(
     from pg_class c
     where c.relnamespace = ${SCHEMA}::regnamespace and c.relkind in ('r', 'p')
       and not c.relispartition
-    order by c.relname`
+    order by c.relname <> 'shards', c.relname`
   const end = performance.now() + withinMs
   for (const { name } of tables.filter((table) => names.has(table.name))) {
     // A timeout of 0 would be none.
