@@ -1231,6 +1231,37 @@ begin
 end
 $function$
 
+-- function create_token(text,text,text,timestamp with time zone,smallint,text,text,text,timestamp with time zone,interval)
+CREATE OR REPLACE FUNCTION tallybook.create_token(p_name text, p_role text, p_token_sha256 text, p_created_at timestamp with time zone, p_version smallint, p_source text, p_payload text, p_payload_sha256 text, p_clock timestamp with time zone, p_clock_tolerance interval)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
+AS $function$
+declare
+  v_sha256 bytea := decode(p_token_sha256, 'hex');
+  v_position bigint;
+begin
+  insert into tokens (name, role, token_sha256, created_at, row_sha256)
+  values (
+    p_name, p_role, v_sha256, p_created_at,
+    token_row_hash(p_name, p_role, v_sha256, p_created_at, null)
+  )
+  on conflict (name) do nothing;
+
+  if not found then
+    return null;
+  end if;
+
+  select a.position into strict v_position
+  from append_event(
+    0, 'TokenCreated', p_version, p_source, '', p_payload, p_payload_sha256, p_clock,
+    p_clock_tolerance
+  ) a;
+
+  return v_position;
+end
+$function$
+
 -- function drop_generation(text,text,integer)
 CREATE OR REPLACE FUNCTION tallybook.drop_generation(p_projection text, p_table text, p_generation integer)
  RETURNS void
@@ -1552,6 +1583,35 @@ begin
   end if;
   raise exception 'tiles only grow: % refused', lower(tg_op)
     using errcode = 'insufficient_privilege';
+end
+$function$
+
+-- function revoke_token(text,timestamp with time zone,smallint,text,text,text,timestamp with time zone,interval)
+CREATE OR REPLACE FUNCTION tallybook.revoke_token(p_name text, p_revoked_at timestamp with time zone, p_version smallint, p_source text, p_payload text, p_payload_sha256 text, p_clock timestamp with time zone, p_clock_tolerance interval)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
+AS $function$
+declare
+  v_position bigint;
+begin
+  update tokens t
+  set
+    revoked_at = p_revoked_at,
+    row_sha256 = token_row_hash(t.name, t.role, t.token_sha256, t.created_at, p_revoked_at)
+  where t.name = p_name and t.revoked_at is null;
+
+  if not found then
+    return null;
+  end if;
+
+  select a.position into strict v_position
+  from append_event(
+    0, 'TokenRevoked', p_version, p_source, '', p_payload, p_payload_sha256, p_clock,
+    p_clock_tolerance
+  ) a;
+
+  return v_position;
 end
 $function$
 

@@ -29,7 +29,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   rules: [...CORE, 'quota', 'sources', 'proofs/integrity/scheduled/stored.ts'],
   webhooks: ['platform', 'events', 'log'],
   cluster: ['platform', 'events', 'read-model'],
-  auth: ['platform', 'events'],
+  auth: ['platform', 'events', 'log/overtaken.ts'],
   proofs: CORE,
   'proofs/merkle': [],
   'proofs/transparency': [...CORE, 'proofs/merkle'],

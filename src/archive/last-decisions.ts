@@ -1,16 +1,17 @@
 import { isAct, type LastDecisions } from '../events/act.ts'
 import type { LineEvent } from '../events/event-line.ts'
 import { isRuleEvent } from '../events/types/rule-events.ts'
+import { isTokenEvent } from '../events/types/token-events.ts'
 import type { Transaction } from '../platform/postgres/pool.ts'
 import { UserError } from '../platform/user-error.ts'
 
 /** True for events that only shard 0 can have. */
 export const isOfShard0 = ({ type }: Pick<LineEvent, 'type'>) =>
-  type === 'CatalogChanged' || isAct(type) || isRuleEvent(type)
+  type === 'CatalogChanged' || isAct(type) || isRuleEvent(type) || isTokenEvent(type)
 
 /**
- * Refuses a catalog change, an act or an event of a rule outside shard 0. No append writes one
- * there, and its order among the others is unknown.
+ * Refuses a catalog change, an act or an event of a rule or a token outside shard 0. No append
+ * writes one there, and its order among the others is unknown.
  */
 export function refuseMisplaced(event: LineEvent): void {
   const { shard, position, type } = event

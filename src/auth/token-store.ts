@@ -1,5 +1,9 @@
 import { hash, randomBytes } from 'node:crypto'
+import { type Event, hashPayload, versionOf } from '../events/event.ts'
 import { SERVICE_SOURCE } from '../events/statement.ts'
+import { TOKEN_NAME, type TokenChange } from '../events/types/token-events.ts'
+import { retryOvertaken } from '../log/overtaken.ts'
+import { ownClock } from '../platform/postgres/clock.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
 import { toMilliseconds } from '../platform/postgres/timestamp.ts'
 import { ROLES, type Role } from './roles.ts'
@@ -14,7 +18,7 @@ export type StoredToken = {
 }
 
 /** Pattern of token names. The names of the three fixed tokens and of the service are reserved. */
-export const NAME = '[a-z0-9][a-z0-9._-]{0,62}'
+export const NAME = TOKEN_NAME
 
 /** True for a name that no created token can have. */
 export const isReserved = (name: string) =>
@@ -24,41 +28,61 @@ export const isReserved = (name: string) =>
 export const makeToken = (role: Role) => `tb_${role}_${randomBytes(24).toString('base64url')}`
 
 /**
- * Creates a token and returns its text, which can't be read again. Returns null if the name is
- * taken: a revoked token keeps its name, which is the source of its events.
+ * Creates a token and records that in the log, in one transaction. Returns its text, which can't
+ * be read again, and the position of the event in shard 0. Returns null if the name is taken: a
+ * revoked token keeps its name, which is the source of its events. `source` is who creates it.
+ *
+ * Failed and not stored, and failed but stored (the answer was lost), look alike: the list of
+ * tokens shows which. A token that was stored then is of no use, as its text is lost.
  */
 export async function createToken(
   sql: Sql,
-  name: string,
-  role: Role,
-): Promise<{ token: string; created_at: string } | null> {
+  { name, role }: TokenChange,
+  source: string,
+): Promise<{ token: string; created_at: string; position: number } | null> {
   const token = makeToken(role)
   const created_at = new Date().toISOString()
-  const token_sha256 = hash('sha256', token, 'hex')
-  const rows = await sql`
-    insert into tokens (name, role, token_sha256, created_at, row_sha256)
-    select t.*, token_row_hash(t.name, t.role, t.token_sha256, t.created_at, null)
-    from (
-      select
-        ${name}::text, ${role}::text, decode(${token_sha256}, 'hex'), ${created_at}::timestamptz
-    ) as t(name, role, token_sha256, created_at)
-    on conflict (name) do nothing
-    returning name`
-  return rows.length === 0 ? null : { token, created_at }
+  const { version, payload, sha256 } = describe({ type: 'TokenCreated', data: { name, role } })
+  const [row] = await retryOvertaken(
+    () => sql<{ position: string | null }[]>`
+      select create_token(
+        ${name}, ${role}, ${hash('sha256', token, 'hex')}, ${created_at}::timestamptz,
+        ${version}::smallint, ${source}, ${payload}, ${sha256}, ${ownClock(sql)}
+      ) as position`,
+  )
+  const { position } = row!
+  return position === null ? null : { token, created_at, position: Number(position) }
 }
 
-/** Revokes a token. Returns false if there is no valid token of that name. */
-export async function revokeToken(sql: Sql, name: string): Promise<boolean> {
-  const at = new Date().toISOString()
-  const rows = await sql`
-    update tokens t
-    set
-      revoked_at = ${at}::timestamptz,
-      row_sha256 =
-        token_row_hash(t.name, t.role, t.token_sha256, t.created_at, ${at}::timestamptz)
-    where t.name = ${name} and t.revoked_at is null
-    returning t.name`
-  return rows.length > 0
+/**
+ * Revokes a token and records that in the log, in one transaction. Returns the position of the
+ * event in shard 0, or null if there is no valid token of that name. `source` is who revokes it.
+ *
+ * Failed and not stored, and failed but stored, look alike: the next attempt finds no valid token.
+ */
+export async function revokeToken(sql: Sql, name: string, source: string): Promise<number | null> {
+  // The role of a token never changes.
+  const [live] = await sql<{ role: Role }[]>`
+    select t.role from tokens t where t.name = ${name} and t.revoked_at is null`
+  if (live === undefined) return null
+  const { version, payload, sha256 } = describe({
+    type: 'TokenRevoked',
+    data: { name, role: live.role },
+  })
+  const [row] = await retryOvertaken(
+    () => sql<{ position: string | null }[]>`
+      select revoke_token(
+        ${name}, ${new Date().toISOString()}::timestamptz, ${version}::smallint, ${source},
+        ${payload}, ${sha256}, ${ownClock(sql)}
+      ) as position`,
+  )
+  return row!.position === null ? null : Number(row!.position)
+}
+
+/** Returns what is stored of an event about a token. */
+function describe(event: Extract<Event, { type: 'TokenCreated' | 'TokenRevoked' }>) {
+  const payload = JSON.stringify(event.data)
+  return { version: versionOf(event), payload, sha256: hashPayload(payload) }
 }
 
 /** Returns all tokens ever created, ordered by name. */

@@ -12,6 +12,7 @@ import { keyStatsFlushed } from './types/key-stats-flushed.ts'
 import { quotaReset } from './types/quota-reset.ts'
 import { ruleCleared, ruleCrossed } from './types/rule-events.ts'
 import { originChanged, projectionAttested, shardsChanged } from './types/statements.ts'
+import { tokenCreated, tokenRevoked } from './types/token-events.ts'
 import { totalsAdjusted } from './types/totals-adjusted.ts'
 import { unknownKeysAdopted } from './types/unknown-keys-adopted.ts'
 
@@ -27,6 +28,8 @@ export const EVENT_TYPES = {
   QuotaReset: quotaReset,
   RuleCrossed: ruleCrossed,
   RuleCleared: ruleCleared,
+  TokenCreated: tokenCreated,
+  TokenRevoked: tokenRevoked,
   ProjectionAttested: projectionAttested,
   OriginChanged: originChanged,
   ShardsChanged: shardsChanged,

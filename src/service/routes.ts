@@ -209,7 +209,7 @@ export function createApp(options: AppOptions) {
     .use(explainRoute(guard, options))
     .use(attestationRoutes(guard, options))
     .use(transparencyRoutes(guard, { ...options, bodies }))
-    .use(tokenRoutes(guard, { ...options, bodies }))
+    .use(tokenRoutes(guard, { ...options, bodies, onAppended: noticeAppend }))
     .use(verificationRoutes(guard, options))
     .use(sessionRoutes(options))
     .use(liveRoute(guard, options))

@@ -150,6 +150,11 @@ async function fillNew(service: TestService): Promise<void> {
   await service.act('/admin/corrections', { reverse: sequenced, reason: 'twice' })
   await adopt(service, { api_keys: [{ id: 21, external_id: 'sk-21', group_id: 1 }] })
   await crossRule(service)
+  await service.fetch('admin', '/admin/tokens', {
+    method: 'POST',
+    body: JSON.stringify({ name: 'proxy-1', role: 'dp' }),
+  })
+  await service.fetch('admin', '/admin/tokens/proxy-1', { method: 'DELETE' })
 }
 
 /** Verifies the database, and audits the log. */

@@ -62,12 +62,12 @@ test('a fixed token that changed at a restart ends its sessions', async () => {
 
 test('a session of a created token is valid until the token is revoked', async () => {
   const tokens = new Tokens(TOKENS)
-  const made = await createToken(pools.append, 'anna', 'admin')
+  const made = await createToken(pools.append, { name: 'anna', role: 'admin' }, 'admin')
   const id = await begin('anna', made!.token)
   expect(await find(tokens, id)).toBeNull()
   await tokens.refresh(pools.read)
   expect(await find(tokens, id)).toMatchObject({ name: 'anna', role: 'admin' })
-  await revokeToken(pools.append, 'anna')
+  await revokeToken(pools.append, 'anna', 'admin')
   await tokens.refresh(pools.read)
   expect(await find(tokens, id)).toBeNull()
 })

@@ -50,7 +50,8 @@ test('a token may do what its role may, and its name is the source of its events
     body: '{"keys":[{"api_key_id":1,"requests":1}]}',
   })
   expect(response.status).toBe(200)
-  const rows = await service.database.owner`select distinct source from events`
+  const rows = await service.database.owner`
+    select distinct source from events where type = 'ApiKeyStatsFlushed'`
   expect([...rows]).toEqual([{ source: 'proxy-eu-1' }])
 })
 

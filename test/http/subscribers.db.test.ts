@@ -101,8 +101,8 @@ test('revoking a token ends its streams and no others', async () => {
   })
   const { token } = (await made.json()) as { token: string }
   const [revoked, remaining] = [
-    await SubscribedStream.open(service, 'shard=all', { token }),
-    await SubscribedStream.open(service, 'shard=all'),
+    await SubscribedStream.open(service, 'shard=all&type=KeyStatsFlushed', { token }),
+    await SubscribedStream.open(service, 'shard=all&type=KeyStatsFlushed'),
   ]
   await begin(revoked)
   await begin(remaining)

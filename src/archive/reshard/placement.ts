@@ -8,7 +8,7 @@ import { isOfShard0 } from '../last-decisions.ts'
  * Assigns events, in the order of their time, to the shards of a new log:
  *
  * - Service events are about their own log, and have no location in another.
- * - Catalog changes, acts and events of rules go to shard 0.
+ * - Catalog changes, acts and events of rules and tokens go to shard 0.
  * - Events with an idempotency key go where a retry goes.
  * - All others go to the shards in turn, starting with shard 0.
  *

@@ -23,6 +23,7 @@ export const create = describe({
     }),
     example: { ...EXAMPLE, token: 'tb_dp_2oDgUwbY0yJrM0q3n2bqf0hRzvW6m1kx' },
   },
+  headers: ['Tallybook-Position'],
   errors: [400, 401, 403, 409, 413, 415, 503],
   errorValues: { 400: ['invalid token', 'invalid request'] },
 })
@@ -44,5 +45,6 @@ export const revoke = describe({
   summary: 'Revoke a token',
   description: 'Every instance refuses the token within two seconds. What it posted is kept.',
   ok: { status: 204, description: 'Revoked' },
+  headers: ['Tallybook-Position'],
   errors: [400, 401, 403, 404, 503],
 })

@@ -10,13 +10,26 @@ import { Problem } from '../problem.ts'
 import * as details from './detail.ts'
 import { NameParams, parseTokenBody } from './model.ts'
 
-type Options = { pools: Pools; tokens: Tokens; bodies: BodyReader; admission: Admission }
+type Options = {
+  pools: Pools
+  tokens: Tokens
+  bodies: BodyReader
+  admission: Admission
+  /** Called when shard 0 has grown up to `position`. */
+  onAppended: (shard: number, position: number) => void
+}
 
 /** Serves POST, GET and DELETE under /admin/tokens: the tokens of clients. */
 export function tokenRoutes(
   guard: ReturnType<typeof auth>,
-  { pools, tokens, bodies, admission }: Options,
+  { pools, tokens, bodies, admission, onAppended }: Options,
 ) {
+  /** Makes a change of the tokens known, which is in the log at `position` of shard 0. */
+  const noteChange = async (position: number) => {
+    onAppended(0, position)
+    await tokens.refresh(pools.control)
+    return { 'tallybook-position': `0/${position}` }
+  }
   return new Elysia({ name: 'tokens' })
     .use(guard)
     .post(
@@ -27,14 +40,15 @@ export function tokenRoutes(
         if (typeof body === 'string') throw new Problem(400, 'invalid token', body)
         const { name, role } = body
         const made = await admission.admitQuick(context, async () => {
-          const created = isReserved(name) ? null : await createToken(pools.control, name, role)
-          if (created !== null) await tokens.refresh(pools.control)
-          return created
+          if (isReserved(name)) return null
+          const created = await createToken(pools.control, { name, role }, principal.name)
+          return created && { ...created, headers: await noteChange(created.position) }
         })
         if (made === null) throw new Problem(409, 'name taken', `The name ${name} is taken.`)
+        const { token, created_at, headers } = made
         set.status = 201
-        set.headers['cache-control'] = 'no-store'
-        return { name, role, ...made }
+        Object.assign(set.headers, headers, { 'cache-control': 'no-store' })
+        return { name, role, token, created_at }
       },
       { parse: 'none', roles: ['admin'], query: NoQuery, detail: details.create },
     )
@@ -48,10 +62,10 @@ export function tokenRoutes(
       '/admin/tokens/:name',
       (context) =>
         admission.admitQuick(context, async () => {
-          const { name } = context.params
-          if (!(await revokeToken(pools.control, name))) throw new Problem(404, 'not found')
-          await tokens.refresh(pools.control)
-          return new Response(null, { status: 204 })
+          const { params, principal } = context
+          const position = await revokeToken(pools.control, params.name, principal.name)
+          if (position === null) throw new Problem(404, 'not found')
+          return new Response(null, { status: 204, headers: await noteChange(position) })
         }),
       { parse: 'none', params: NameParams, roles: ['admin'], detail: details.revoke },
     )

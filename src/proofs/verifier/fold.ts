@@ -91,6 +91,8 @@ export class ShardFold {
       // These count nothing.
       case 'RuleCrossed':
       case 'RuleCleared':
+      case 'TokenCreated':
+      case 'TokenRevoked':
       case 'ProjectionAttested':
       case 'OriginChanged':
       case 'ShardsChanged':

@@ -157,7 +157,7 @@ test('a change of event types or projections comes with a migration', async () =
 })
 
 const KNOWN = {
-  since: 32,
+  since: 34,
   events: {
     ApiKeyStatsFlushed: 6,
     KeyStatsFlushed: 4,
@@ -169,6 +169,8 @@ const KNOWN = {
     QuotaReset: 1,
     RuleCrossed: 1,
     RuleCleared: 1,
+    TokenCreated: 1,
+    TokenRevoked: 1,
     ProjectionAttested: 4,
     OriginChanged: 1,
     ShardsChanged: 2,

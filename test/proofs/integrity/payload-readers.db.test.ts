@@ -14,6 +14,7 @@ import { openReader } from './sql-reader/session.ts'
 import { storedAct } from './stored-acts.ts'
 import { storedEvent } from './stored-events.ts'
 import { storedRule } from './stored-rules.ts'
+import { storedToken } from './stored-tokens.ts'
 
 // A second reader of payloads, in SQL, shares no code with that of the service. Whatever the log
 // contains, both accept the same events, read the same entries from flushes, count the same for
@@ -34,7 +35,7 @@ const runs = runsOf(200)
 test(
   `the SQL reader and the service read the same entries, in ${runs} logs`,
   async () => {
-    const logs = fc.array(fc.oneof(storedEvent, storedAct, storedRule), {
+    const logs = fc.array(fc.oneof(storedEvent, storedAct, storedRule, storedToken), {
       minLength: 1,
       maxLength: 60,
     })

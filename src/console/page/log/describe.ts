@@ -12,6 +12,8 @@ export const TYPES = [
   'QuotaReset',
   'RuleCrossed',
   'RuleCleared',
+  'TokenCreated',
+  'TokenRevoked',
   'CatalogChanged',
   'ProjectionAttested',
   'OriginChanged',
@@ -42,6 +44,10 @@ export function describeEvent(type: string, payload: unknown): string {
       return describeRule(value, 'crossed')
     case 'RuleCleared':
       return describeRule(value, 'cleared')
+    case 'TokenCreated':
+      return `token ${value.name} created, ${value.role}`
+    case 'TokenRevoked':
+      return `token ${value.name} revoked`
     case 'CatalogChanged':
       return describeChange(value)
     case 'ProjectionAttested':

@@ -334,6 +334,9 @@ begin
     perform pg_temp.check_shards_change(p_payload);
   elsif p_type in ('RuleCrossed', 'RuleCleared') and p_version = 1 then
     perform pg_temp.check_rule_event(p_type, p_payload);
+  elsif p_type in ('TokenCreated', 'TokenRevoked') and p_version = 1 then
+    perform pg_temp.to_text(p_payload -> 'name', '^[a-z0-9][a-z0-9._-]{0,62}$');
+    perform pg_temp.to_text(p_payload -> 'role', '^(dp|admin|auditor)$');
   elsif p_type = 'EventReversed' and p_version in (1, 2, 3)
     or p_type = 'UnknownKeysAdopted' and p_version in (1, 2)
     or p_type in ('BalancesOpened', 'TotalsAdjusted', 'QuotaReset') and p_version = 1 then

@@ -1,0 +1,1 @@
+-- TokenCreated and TokenRevoked, of create_token and revoke_token, are new types of events.
