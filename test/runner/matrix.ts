@@ -101,6 +101,7 @@ const LONG = [
   'test/console/accessibility',
   'test/faults/failover',
   'test/faults/network.',
+  'test/faults/recovery-drill',
   'test/move-in/books',
 ]
 
