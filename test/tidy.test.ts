@@ -61,7 +61,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   console: ['events', 'auth', 'http', 'platform/shipped'],
   // Bundled for browsers: may use types of the service, and pure code.
   'console/page': ['events', 'proofs/merkle/audit-path.ts', 'platform/async', 'service/routes.ts'],
-  collect: ['platform/user-error.ts', 'http/content-coding.ts', 'http/problem.ts'],
+  collect: ['platform/user-error.ts', 'http/content-coding.ts', 'http/problem.ts', 'move-in'],
   service: [''],
   cli: [''],
   'main.ts': ['cli', 'platform/user-error.ts'],

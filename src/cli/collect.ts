@@ -3,6 +3,7 @@ import pino from 'pino'
 import { Collector } from '../collect/collector.ts'
 import { readCollectConfig } from '../collect/config.ts'
 import { Metrics } from '../collect/metrics.ts'
+import { Puller } from '../collect/pull/puller.ts'
 import { startServer } from '../collect/server.ts'
 import { optionOf, SETTING_NAMES, SETTINGS, type Setting } from '../collect/settings.ts'
 import { UserError } from '../platform/user-error.ts'
@@ -47,16 +48,21 @@ export async function collect(args: string[]): Promise<void> {
   }).catch((error: Error) => {
     throw new UserError(`${config.directory} can't be used: ${error.message}`)
   })
-  const server = startServer({
-    ...config,
-    collector,
-    metrics: new Metrics(),
-    onMalformed: (input, reason) => logger.warn({ input, reason }, 'malformed records'),
+  const shared = {
+    ...{ target: config.target, collector, metrics: new Metrics() },
+    onMalformed: (input: string, reason: string) =>
+      logger.warn({ input, reason }, 'malformed records'),
+  }
+  const server = startServer({ ...config, ...shared })
+  const pullers = config.pulls.map((pull) => {
+    const onError = (error: unknown) =>
+      logger.warn({ source: pull.name, error: String(error) }, 'will be read again')
+    return new Puller({ ...pull, ...shared, onError })
   })
   console.log(`Tallybook collect listens on ${server.url.origin}, and posts to ${config.url}`)
   await new Promise((resolve) => stopping.addEventListener('abort', resolve, { once: true }))
   console.log('Stopping')
-  await server.stop()
+  await Promise.all([server.stop(), ...pullers.map((puller) => puller.stop())])
   const { flushes } = await collector.close(CLOSE_MS)
   if (flushes > 0) console.log(`${flushes} flushes are kept for the next start.`)
   process.exit(0)

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { ApiKeyRecord, ClientOptions } from '../../clients/typescript/src/index.ts'
 import { TallybookClient } from '../../clients/typescript/src/index.ts'
-import { SeenIds } from './seen-ids.ts'
+import { State } from './state.ts'
 import type { UsageRecord } from './usage-record.ts'
 
 export type CollectorOptions = Pick<
@@ -48,7 +48,7 @@ export class Busy extends Error {}
  */
 export class Collector {
   readonly #client: TallybookClient
-  readonly #seen: SeenIds
+  readonly #state: State
   readonly #options: CollectorOptions
   #queue: Waiting[] = []
   #waitingRecords = 0
@@ -56,26 +56,26 @@ export class Collector {
   #lastCommit = 0
   #forgottenAt = 0
 
-  private constructor(client: TallybookClient, seen: SeenIds, options: CollectorOptions) {
+  private constructor(client: TallybookClient, state: State, options: CollectorOptions) {
     this.#client = client
-    this.#seen = seen
+    this.#state = state
     this.#options = options
   }
 
   /** Opens the directory. Throws if another process uses it, or if it can't be written. */
   static async open(options: CollectorOptions): Promise<Collector> {
     const { directory, keepIdsSeconds, commitMs: _, ...target } = options
-    const seen = new SeenIds(directory, keepIdsSeconds)
+    const state = new State(directory, keepIdsSeconds)
     try {
       const client = await TallybookClient.open({
         ...target,
         spool: join(directory, 'spool'),
         // A process that was killed had sealed these records without storing their ids.
-        onNotes: (notes) => seen.add(notes.flatMap(parseNote), unixSeconds()),
+        onNotes: (notes) => state.add(notes.flatMap(parseNote), unixSeconds()),
       })
-      return new Collector(client, seen, options)
+      return new Collector(client, state, options)
     } catch (error) {
-      seen.close()
+      state.close()
       throw error
     }
   }
@@ -102,19 +102,27 @@ export class Collector {
 
   /** The number of ids that are kept. */
   get ids(): number {
-    return this.#seen.size
+    return this.#state.size
   }
 
-  /** Waits until the service has everything. */
-  drained(): Promise<void> {
-    return this.#client.drained()
+  /** How far a source was read; null if it was not. */
+  cursorOf(source: string): string | null {
+    return this.#state.cursorOf(source)
+  }
+
+  /**
+   * Stores how far a source was read, after what is before it was added. If the process is killed
+   * between the two, that is read again and known by its ids.
+   */
+  moveCursor(source: string, cursor: string): void {
+    this.#state.moveCursor(source, cursor)
   }
 
   /** Stores what was added, sends until the deadline, and returns the flushes that are left. */
   async close(deadlineMs: number): Promise<{ flushes: number }> {
     await this.#commit
     const left = await this.#client.close(deadlineMs)
-    this.#seen.close()
+    this.#state.close()
     return left
   }
 
@@ -144,9 +152,9 @@ export class Collector {
     const added = group.map(({ input, records }): Added => {
       let duplicates = 0
       for (const record of records) {
-        const hash = record.id === null ? null : SeenIds.hash(input, record.id)
+        const hash = record.id === null ? null : State.hash(input, record.id)
         const text = hash?.toString('base64')
-        if (hash !== null && (inGroup.has(text!) || this.#seen.has(hash))) {
+        if (hash !== null && (inGroup.has(text!) || this.#state.has(hash))) {
           duplicates++
           continue
         }
@@ -176,7 +184,7 @@ export class Collector {
       {
         countedAt,
         ...(hashes.length > 0 && { note: formatNote(hashes) }),
-        settle: async () => this.#seen.add(hashes, now),
+        settle: async () => this.#state.add(hashes, now),
       },
     )
   }
@@ -186,7 +194,7 @@ export class Collector {
     if (now - this.#forgottenAt < QUARTER_HOUR) return
     this.#forgottenAt = now
     try {
-      this.#seen.forgetOld(now)
+      this.#state.forgetOld(now)
     } catch (error) {
       this.#options.onError?.(error)
     }

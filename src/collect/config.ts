@@ -6,6 +6,8 @@ import { withPaths } from './inputs.ts'
 import type { Mapping, Target } from './mapping.ts'
 import { OTLP_PRESETS, type OtlpPreset } from './otlp/presets.ts'
 import { PRESETS } from './presets.ts'
+import { SOURCES } from './pull/index.ts'
+import type { Source } from './pull/source.ts'
 import { SETTING_NAMES, SETTINGS, type Setting, type SettingName, variableOf } from './settings.ts'
 
 /** The configuration of `tallybook collect`. */
@@ -20,6 +22,7 @@ export type CollectConfig = {
   target: Target
   mappings: Record<string, Mapping>
   otlp: OtlpPreset[]
+  pulls: { name: string; source: Source; from: 'now' | 'start'; everyMs: number }[]
   keepIdsSeconds: number
   commitMs: number
   bodyLimitBytes: number
@@ -27,6 +30,7 @@ export type CollectConfig = {
 
 const Path = Type.String({ minLength: 1, maxLength: 1_000 })
 const Paths = Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' }), Path)
+const Name = Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,63}$' })
 const strict = { additionalProperties: false }
 const ConditionSchema = Type.Object(
   {
@@ -78,9 +82,22 @@ const FileSchema = Type.Object(
     presets: Type.Optional(List),
     dimensions: Type.Optional(List),
     measures: Type.Optional(List),
-    mappings: Type.Optional(
-      Type.Record(Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,63}$' }), MappingSchema),
+    pull: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            name: Name,
+            preset: Type.String(),
+            location: Type.String({ minLength: 1 }),
+            secret: Type.Optional(Type.String()),
+            from: Type.Optional(Type.Union([Type.Literal('now'), Type.Literal('start')])),
+            every_seconds: Type.Optional(Type.Number({ minimum: 0.1, maximum: 3_600 })),
+          },
+          strict,
+        ),
+      ),
     ),
+    mappings: Type.Optional(Type.Record(Name, MappingSchema)),
   },
   strict,
 )
@@ -148,6 +165,7 @@ export function readCollectConfig(
       .filter((name) => Object.hasOwn(OTLP_PRESETS, name))
       .map((name) => OTLP_PRESETS[name]!)
       .map((one) => ({ ...one, mapping: withPaths(one.mapping, text('key'), text('name')) })),
+    pulls: readPulls(file.pull ?? [], env, problems),
     keepIdsSeconds: number('keep_ids_hours', 1, 8_760) * 3_600,
     commitMs: number('commit_ms', 0, 10_000),
     bodyLimitBytes: number('body_limit_bytes', 1_024, 2 ** 30),
@@ -181,6 +199,31 @@ function readToken(token: string | null, path: string | null, problems: string[]
     problems.push(`dp_token_file can't be read: ${(error as Error).message}`)
     return ''
   }
+}
+
+/** Sources of the file. A location or secret may be `env:NAME`, which names a variable. */
+function readPulls(
+  pulls: NonNullable<File['pull']>,
+  env: Record<string, string | undefined>,
+  problems: string[],
+): CollectConfig['pulls'] {
+  const resolve = (text: string) => {
+    const variable = /^env:(\w+)$/.exec(text)?.[1]
+    const value = variable === undefined ? text : env[variable]
+    if (value === undefined) problems.push(`pull: the variable ${variable} is not set.`)
+    return value ?? ''
+  }
+  const names = pulls.map(({ name }) => name)
+  if (new Set(names).size < names.length) problems.push('pull: each source needs its own name.')
+  return pulls.flatMap(({ name, preset, location, secret, from = 'now', every_seconds = 10 }) => {
+    const open = Object.hasOwn(SOURCES, preset) ? SOURCES[preset] : undefined
+    if (open === undefined) {
+      problems.push(`pull.${name}: preset is none of ${Object.keys(SOURCES).join(', ')}.`)
+      return []
+    }
+    const source = open(resolve(location), secret === undefined ? null : resolve(secret))
+    return [{ name, source, from, everyMs: every_seconds * 1_000 }]
+  })
 }
 
 /** Mappings of the file; those that name a preset change parts of it. */

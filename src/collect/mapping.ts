@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Reading, UsageRecord } from './usage-record.ts'
-import { toCount, toMicros, toName, toStatus, toUnixSeconds, toValue } from './values.ts'
+import { dollarsToMicros, toCount, toName, toStatus, toUnixSeconds, toValue } from './values.ts'
 
 /**
  * Where something is in a record: the names of members, separated by dots, of which the first names
@@ -162,7 +162,7 @@ function readMeasures(
   for (const [name, path] of Object.entries(measures ?? {})) {
     found[name] = toCount(find(fields, path))
   }
-  if (cost !== undefined) found.cost_micros = toMicros(find(fields, cost))
+  if (cost !== undefined) found.cost_micros = dollarsToMicros(find(fields, cost))
   if (tokens !== undefined && (tokens.if === undefined || find(fields, tokens.if) !== undefined)) {
     const read = readTokens(fields, tokens)
     Object.assign(found, read ?? (isSuccess ? { unmetered_requests: 1 } : {}))

@@ -1,3 +1,5 @@
+import { toMicros } from '../move-in/micros.ts'
+
 // Values of senders, which differ in types and units, as Tallybook counts them.
 
 /** The longest value of a dimension, and the longest external id and name. */
@@ -12,10 +14,10 @@ export function toCount(value: unknown): number | null {
   return Number.isSafeInteger(rounded) ? rounded : null
 }
 
-/** Millionths of a dollar from dollars: the nearest whole number. Null if there is no amount. */
-export function toMicros(value: unknown): number | null {
+/** Millionths of a dollar from dollars, rounded by their digits. Null if there is no amount. */
+export function dollarsToMicros(value: unknown): number | null {
   const number = toNumber(value)
-  return number === null ? null : toCount(number * 1_000_000)
+  return number === null || number < 0 ? null : toCount(String(toMicros(String(number))))
 }
 
 /** Digits from which on a time is in milliseconds, microseconds or nanoseconds since 1970. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import {
+  dollarsToMicros,
   toCount,
-  toMicros,
   toName,
   toStatus,
   toUnixSeconds,
@@ -33,7 +33,7 @@ test.each([
   [-0.1, null],
   [null, null],
 ])('%p dollars are %p micros', (value, micros) => {
-  expect(toMicros(value)).toBe(micros)
+  expect(dollarsToMicros(value)).toBe(micros)
 })
 
 test.each([

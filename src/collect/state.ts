@@ -7,29 +7,44 @@ import { join } from 'node:path'
 const HASH_BYTES = 16
 
 /**
- * The ids of records that were counted, for some hours, in a SQLite file. What is in it survives a
- * power failure.
+ * The ids of records that were counted, for some hours, and how far each source was read, in a
+ * SQLite file. What is in it survives a power failure.
  */
-export class SeenIds {
+export class State {
   readonly #database: Database
   readonly #keepSeconds: number
 
-  /** Opens `ids.sqlite` in a directory. Throws if the file can't be used. */
+  /** Opens `state.sqlite` in a directory. Throws if the file can't be used. */
   constructor(directory: string, keepSeconds: number) {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     this.#keepSeconds = keepSeconds
-    this.#database = new Database(join(directory, 'ids.sqlite'), { create: true, strict: true })
+    this.#database = new Database(join(directory, 'state.sqlite'), { create: true, strict: true })
     this.#database.run('pragma journal_mode = wal')
     this.#database.run('pragma synchronous = full')
     this.#database.run(`
       create table if not exists ids (hash blob primary key, seen_at integer not null)
       without rowid`)
+    this.#database.run(
+      'create table if not exists cursors (source text primary key, cursor text not null)',
+    )
     this.#database.run('create index if not exists ids_by_time on ids (seen_at)')
   }
 
   /** The hash of an id of an input. */
   static hash(input: string, id: string): Buffer {
     return createHash('sha256').update(`${input}\0${id}`).digest().subarray(0, HASH_BYTES)
+  }
+
+  /** How far a source was read; null if it was not. */
+  cursorOf(source: string): string | null {
+    const row = this.#database.query('select cursor from cursors where source = ?').get(source)
+    return (row as { cursor: string } | null)?.cursor ?? null
+  }
+
+  moveCursor(source: string, cursor: string): void {
+    this.#database
+      .query('insert or replace into cursors (source, cursor) values (?, ?)')
+      .run(source, cursor)
   }
 
   has(hash: Buffer): boolean {
