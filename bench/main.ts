@@ -15,6 +15,7 @@ import { printPlan } from './plan/main.ts'
 import { renderReport, writeReport } from './report.ts'
 import { describeConditions, type Results, readResults, writeResults } from './results.ts'
 import { type BesideOptions, measureBeside } from './sections/beside.ts'
+import { type CollectOptions, measureCollect } from './sections/collect.ts'
 import { type ConsoleOptions, measureConsole } from './sections/console.ts'
 import { type CostsOptions, measureCosts } from './sections/costs.ts'
 import { type DimensionsOptions, measureDimensions } from './sections/dimensions.ts'
@@ -35,6 +36,7 @@ type Options = {
   footprint: FootprintOptions
   transparency: TransparencyOptions
   dimensions: DimensionsOptions
+  collect: CollectOptions
   console: ConsoleOptions
   costs: CostsOptions
   shards: ShardsOptions
@@ -73,6 +75,11 @@ const FULL: Options = {
     rounds: 31,
   },
   dimensions: { points: [{ keys: 100, connections: 64 }], seconds: 2, rounds: 31 },
+  collect: {
+    ...{ textBytes: [0, 4_000], recordsPerBody: 100, connections: 64, seconds: 3, rounds: 5 },
+    // The last is an hour of 100 records a second.
+    memory: [3_600, 36_000, 360_000],
+  },
   console: { keysPerFlush: 10, events: [1e3, 1e6], rounds: 15 },
   costs: {
     storage: [
@@ -136,6 +143,10 @@ const QUICK: Options = {
   },
   transparency: { points: [{ keys: 1, connections: 64 }], seconds: 2, rounds: 3 },
   dimensions: { points: [{ keys: 100, connections: 64 }], seconds: 2, rounds: 3 },
+  collect: {
+    ...{ textBytes: [0], recordsPerBody: 100, connections: 64, seconds: 1, rounds: 1 },
+    memory: [3_600, 7_200],
+  },
   console: { keysPerFlush: 10, events: [1e3], rounds: 2 },
   costs: {
     storage: [
@@ -183,6 +194,7 @@ const measure = {
     measureTransparency(server, options.transparency),
   dimensions: (server: BenchServer, options: Options) =>
     measureDimensions(server, options.dimensions),
+  collect: (_: BenchServer, options: Options) => measureCollect(options.collect),
   console: (server: BenchServer, options: Options) => measureConsole(server, options.console),
   costs: (server: BenchServer, options: Options) => measureCosts(server, options.costs),
   shards: (server: BenchServer, options: Options) => measureShards(server, options.shards),

@@ -5,6 +5,7 @@ import { median, round } from './measure.ts'
 import { evaluate } from './reach.ts'
 import { renderBeside } from './report-beside.ts'
 import { table, under, writeBlocks } from './report-blocks.ts'
+import { renderCollect } from './report-collect.ts'
 import { renderConsole } from './report-console.ts'
 import { renderDimensions } from './report-dimensions.ts'
 import { renderNoisy } from './report-noisy.ts'
@@ -56,6 +57,7 @@ function renderReliability({ noisy }: Results): Record<string, string> {
 
 function renderBlocks(results: Results): Record<string, string> {
   const { ingest, rebuild, beside, reads, footprint, transparency, dimensions, console } = results
+  const { collect } = results
   const blocks: Record<string, string> = { reach: renderReach(results) }
   if (ingest) blocks.ingest = under(ingest.conditions, renderIngest(ingest.result))
   if (rebuild) blocks.rebuild = under(rebuild.conditions, renderRebuild(rebuild.result))
@@ -68,6 +70,7 @@ function renderBlocks(results: Results): Record<string, string> {
   if (dimensions) {
     blocks.dimensions = under(dimensions.conditions, renderDimensions(dimensions.result))
   }
+  if (collect) blocks.collect = under(collect.conditions, renderCollect(collect.result))
   if (console) blocks.console = under(console.conditions, renderConsole(console.result))
   return blocks
 }

@@ -3,6 +3,7 @@ import { cpus, release, totalmem, type } from 'node:os'
 import { join } from 'node:path'
 import { GENERATOR } from './load.ts'
 import type { BesideRow } from './sections/beside.ts'
+import type { Collect } from './sections/collect.ts'
 import type { ConsoleRow } from './sections/console.ts'
 import type { Costs } from './sections/costs.ts'
 import type { DimensionsRow } from './sections/dimensions.ts'
@@ -23,6 +24,7 @@ export type Sections = {
   footprint: Footprint
   transparency: TransparencyRow[]
   dimensions: DimensionsRow[]
+  collect: Collect
   console: ConsoleRow[]
   costs: Costs
   shards: Shards

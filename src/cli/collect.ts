@@ -59,7 +59,7 @@ export async function collect(args: string[]): Promise<void> {
       logger.warn({ source: pull.name, error: String(error) }, 'will be read again')
     return new Puller({ ...pull, ...shared, onError })
   })
-  console.log(`Tallybook collect listens on ${server.url.origin}, and posts to ${config.url}`)
+  console.log(`Tallybook collect listens on ${server.url.origin} and posts to ${config.url}`)
   await new Promise((resolve) => stopping.addEventListener('abort', resolve, { once: true }))
   console.log('Stopping')
   await Promise.all([server.stop(), ...pullers.map((puller) => puller.stop())])

@@ -107,12 +107,26 @@ export function isMetBy(fields: Fields, conditions: readonly Condition[]): boole
 
 /** Returns the value at a path; undefined if there is none, or only null, `` or `-`. */
 function find(fields: Fields, path: Path): unknown {
-  for (const alternative of path.split(' | ')) {
-    const quoted = /^"(.*)"$/.exec(alternative)
-    const value = quoted === null ? findAt(fields, alternative) : quoted[1]
+  for (const alternative of alternativesOf(path)) {
+    const value = alternative.text ?? findAt(fields, alternative.names)
     if (!EMPTY.has(value)) return value
   }
   return undefined
+}
+
+/** An alternative of a path: a text, or the names of members; the same for all its records. */
+type Alternative = { text: string | null; names: string }
+
+const parsed = new Map<Path, readonly Alternative[]>()
+
+function alternativesOf(path: Path): readonly Alternative[] {
+  const known = parsed.get(path)
+  if (known !== undefined) return known
+  const alternatives = path
+    .split(' | ')
+    .map((names) => ({ text: /^"(.*)"$/.exec(names)?.[1] ?? null, names }))
+  parsed.set(path, alternatives)
+  return alternatives
 }
 
 const EMPTY = new Set<unknown>([undefined, null, '', '-'])

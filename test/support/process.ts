@@ -55,7 +55,7 @@ export async function readUrl(service: Bun.ReadableSubprocess): Promise<string> 
   let text = ''
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
     text += new TextDecoder().decode(part.value)
-    const url = /listens on ([^\s,]+)/.exec(text)?.[1]
+    const url = /listens on (\S+)/.exec(text)?.[1]
     if (url) return url
   }
   throw new Error(`${text}${await service.stderr.text()}`)
