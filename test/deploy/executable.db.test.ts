@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ROOT } from '../../deploy/build/embedded.ts'
 import { optionalDependencies, version } from '../../package.json'
+import { startCollector } from '../support/collector.ts'
 import { isExtended, LEFT_TO_CI } from '../support/extended.ts'
 import { readUrl } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
@@ -23,7 +24,7 @@ let folder: string
 let executable: string
 let archive: string
 
-function run(args: string[], path = executable) {
+function run(args: string[], path = executable, env: Record<string, string> = {}) {
   return Bun.spawn([path, ...args], {
     cwd: folder,
     env: {
@@ -32,6 +33,7 @@ function run(args: string[], path = executable) {
       TALLYBOOK_DP_TOKEN: TOKENS.dp,
       TALLYBOOK_ADMIN_TOKEN: TOKENS.admin,
       TALLYBOOK_AUDITOR_TOKEN: TOKENS.auditor,
+      ...env,
     },
     stdout: 'pipe',
     stderr: 'pipe',
@@ -100,6 +102,22 @@ describe.skipIf(skipReason !== null)('an executable', () => {
     service.kill('SIGTERM')
     expect(await service.exited).toBe(0)
     expect(await run(['health', url]).exited).toBe(1)
+  })
+
+  test('exports traces', async () => {
+    const collector = startCollector()
+    const env = {
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint,
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+    }
+    const service = run([], executable, env)
+    const headers = { authorization: `Bearer ${TOKENS.admin}` }
+    expect((await fetch(`${await readUrl(service)}/admin/keys`, { headers })).status).toBe(200)
+    service.kill('SIGTERM')
+    expect(await service.exited).toBe(0)
+    expect(collector.spans.map(({ name }) => name)).toContain('GET /admin/keys')
+    expect(collector.resource).toMatchObject({ 'service.version': version })
+    collector.stop()
   })
 
   test('runs commands', async () => {
