@@ -1,5 +1,4 @@
-import { spansOfProtobuf } from './otlp-protobuf.ts'
-import { until } from './until.ts'
+import { decodeTraces } from './otlp-protobuf.ts'
 
 /** A span as a collector receives it; `kind` is the number of the protocol. */
 export type ReceivedSpan = {
@@ -23,29 +22,28 @@ export type Collector = {
   requests: { path: string; type: string | null; headers: Headers }[]
   /** The attributes of the last resource. */
   resource: Record<string, string | number>
-  /** Waits for spans of this name, and returns all of them. */
-  named(name: string, count?: number): Promise<ReceivedSpan[]>
   stop(): void
 }
 
 type Value = { stringValue?: string; intValue?: string | number; doubleValue?: number }
 type Pairs = { key: string; value: Value }[]
-type JsonSpan = {
+type Id = string | Uint8Array
+type SentSpan = {
   name: string
   kind: number
-  traceId: string
-  spanId: string
-  parentSpanId?: string
+  traceId: Id
+  spanId: Id
+  parentSpanId?: Id
   startTimeUnixNano: string
   endTimeUnixNano: string
   attributes?: Pairs
-  links?: { spanId: string }[]
+  links?: { spanId: Id }[]
   status?: { code?: number }
 }
-type JsonBody = {
+type Body = {
   resourceSpans: {
     resource: { attributes: Pairs }
-    scopeSpans: { spans: JsonSpan[] }[]
+    scopeSpans: { spans: SentSpan[] }[]
   }[]
 }
 
@@ -56,11 +54,6 @@ export function startCollector(): Collector {
     spans: [],
     requests: [],
     resource: {},
-    named: (name, count = 1) =>
-      until(() => {
-        const spans = collector.spans.filter((span) => span.name === name)
-        return spans.length >= count && spans
-      }),
     stop: () => void server.stop(true),
   }
   const server = Bun.serve({
@@ -70,12 +63,13 @@ export function startCollector(): Collector {
       const { headers, url } = request
       const type = headers.get('content-type')
       collector.requests.push({ path: new URL(url).pathname, type, headers })
-      if (type === 'application/json') take((await request.json()) as JsonBody)
-      else collector.spans.push(...spansOfProtobuf(new Uint8Array(await request.arrayBuffer())))
+      const body =
+        type === 'application/json' ? await request.json() : decodeTraces(await request.bytes())
+      take(body as Body)
       return new Response(null, { headers: { 'content-type': type ?? '' } })
     },
   })
-  const take = ({ resourceSpans }: JsonBody) => {
+  const take = ({ resourceSpans }: Body) => {
     for (const { resource, scopeSpans } of resourceSpans) {
       collector.resource = toRecord(resource.attributes)
       for (const { spans } of scopeSpans) collector.spans.push(...spans.map(toSpan))
@@ -93,15 +87,18 @@ const toRecord = (pairs: Pairs = []) =>
     ]),
   )
 
-const toSpan = (span: JsonSpan): ReceivedSpan => ({
+/** An id as hexadecimal digits, which it is in JSON. */
+const toHex = (id: Id = '') => (typeof id === 'string' ? id : Buffer.from(id).toString('hex'))
+
+const toSpan = (span: SentSpan): ReceivedSpan => ({
   name: span.name,
   kind: span.kind,
-  traceId: span.traceId,
-  spanId: span.spanId,
-  parentSpanId: span.parentSpanId ?? '',
+  traceId: toHex(span.traceId),
+  spanId: toHex(span.spanId),
+  parentSpanId: toHex(span.parentSpanId),
   startNs: BigInt(span.startTimeUnixNano),
   endNs: BigInt(span.endTimeUnixNano),
   attributes: toRecord(span.attributes),
-  links: (span.links ?? []).map(({ spanId }) => spanId),
+  links: (span.links ?? []).map(({ spanId }) => toHex(spanId)),
   status: span.status?.code ?? 0,
 })

@@ -136,6 +136,14 @@ test('flushes of one batch share its commit by links in both directions', async 
   expect(batch.links.toSorted()).toEqual(linked.map(({ spanId }) => spanId).toSorted())
 })
 
+test('a large flush shows the time that the worker took', async () => {
+  const keys = Array.from({ length: 10_000 }, (_, i) => ({ api_key_id: i + 1, requests: 1 }))
+  const response = await service.post(FLUSH, { keys }, { 'x-request-id': 'large' })
+  expect(response.status).toBe(200)
+  const stages = childrenOf(await ofRequest('large'))
+  expect(stages.map(({ name }) => name)).toEqual(['flush.worker'])
+})
+
 test('a read shows how long it waited for the projections, and its query', async () => {
   await service.fetch('admin', '/admin/api-keys/7', { headers: { 'x-request-id': 'read-1' } })
   const request = await ofRequest('read-1')
