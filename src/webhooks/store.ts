@@ -67,7 +67,7 @@ export function createWebhook(
   url: string,
 ): Promise<{ secret: string; created_at: string } | 'name taken' | 'too many'> {
   return transact(sql, '', async (transaction) => {
-    // One creation at a time, so that the limit is exact. Deliveries are not delayed.
+    // One creation at a time, so that the limit is exact. Attempts are recorded after it.
     await transaction`lock table webhooks in share row exclusive mode`
     const rows = await transaction<{ name: string }[]>`select w.name from webhooks w`
     if (rows.some((row) => row.name === name)) return 'name taken'

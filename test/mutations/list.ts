@@ -4,6 +4,7 @@ import { MOVE_IN_MUTATIONS } from './list-move-in.ts'
 import { PROOF_MUTATIONS } from './list-proofs.ts'
 import { QUOTA_MUTATIONS } from './list-quotas.ts'
 import { READ_MUTATIONS } from './list-reads.ts'
+import { RULE_MUTATIONS } from './list-rules.ts'
 import { SOURCE_MUTATIONS } from './list-sources.ts'
 import { USAGE_MUTATIONS } from './list-usage.ts'
 import type { Mutation } from './mutation.ts'
@@ -21,4 +22,5 @@ export const MUTATIONS: readonly Mutation[] = [
   ...USAGE_MUTATIONS,
   ...SOURCE_MUTATIONS,
   ...MOVE_IN_MUTATIONS,
+  ...RULE_MUTATIONS,
 ]

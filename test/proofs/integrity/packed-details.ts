@@ -138,6 +138,8 @@ const dimensionsOf = (length: number) =>
       ),
     )
 
+const hasValues = (column: string) => column.startsWith('[') && column !== '[]'
+
 /** A measure in either form, of which one is valid. */
 const measureOf = (length: number) =>
   fc.array(count, { minLength: length, maxLength: length }).chain((amounts) => {
@@ -149,7 +151,7 @@ const measureOf = (length: number) =>
         fc.oneof({ weight: 9, arbitrary: packed(entries) }, packed(entries.toReversed())),
       )
       .map(([column, some, places]) =>
-        column.startsWith('[') && places.startsWith('[')
+        hasValues(column) && hasValues(places)
           ? `${column.slice(0, -1)},${some},${places.slice(1)}`
           : column,
       )

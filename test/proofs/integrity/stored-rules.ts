@@ -45,6 +45,21 @@ const value = mostly(
   fc.constantFrom('{}', '{"requests":120,"success_requests":80}', '{"problems":-1}', '{"A":1}'),
 )
 
+/** The members of both types of events. One that is not read would have to be valid in SQL. */
+const seen = {
+  rule,
+  subject: mostly(
+    members({
+      kind: oneOf('provider_group', 'api_key', 'key', 'source', 'log', 'rule'),
+      id: mostly(fc.constantFrom('"1"', '""', `"${'a'.repeat(256)}"`)),
+    }),
+  ),
+  value,
+  at: time,
+  from: optional(positions),
+  through: positions,
+}
+
 /** A change of the catalog with rules, or an event of a rule: valid, nearly valid, or neither. */
 export const storedRule = fc.oneof(
   fc.record({
@@ -56,20 +71,15 @@ export const storedRule = fc.oneof(
     }),
   }),
   fc.record({
-    type: fc.constantFrom('RuleCrossed', 'RuleCleared'),
+    type: fc.constant('RuleCrossed'),
+    version: fc.constantFrom(1, 1, 1, 1, 1, 2),
+    payload: members(seen),
+  }),
+  fc.record({
+    type: fc.constant('RuleCleared'),
     version: fc.constantFrom(1, 1, 1, 1, 1, 2),
     payload: members({
-      rule,
-      subject: mostly(
-        members({
-          kind: oneOf('provider_group', 'api_key', 'key', 'source', 'log', 'rule'),
-          id: mostly(fc.constantFrom('"1"', '""', `"${'a'.repeat(256)}"`)),
-        }),
-      ),
-      value,
-      at: time,
-      from: optional(positions),
-      through: positions,
+      ...seen,
       crossed_at: time,
       why: oneOf('recovered', 'unwatched', 'over'),
     }),

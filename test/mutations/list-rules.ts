@@ -1,0 +1,77 @@
+import type { Mutation } from './mutation.ts'
+
+/** Faults of rules and webhooks. */
+export const RULE_MUTATIONS: readonly Mutation[] = [
+  {
+    name: 'rule-event-unconditional',
+    file: 'sql/functions/append_rule_event.sql',
+    find: 'if p_rule_position <> (select',
+    replace: 'if p_rule_position > (select',
+    harm: 'Two instances that evaluate at once record the same crossing twice, or fail.',
+    tests: ['test/rules/concurrent', 'test/rules'],
+  },
+  {
+    name: 'rate-counts-balances',
+    file: 'src/rules/rates.ts',
+    find: 'subtract(new Map([[rule.id, grown]]), posted, rule.id)',
+    replace: 'subtract(new Map([[rule.id, grown]]), new Map(), rule.id)',
+    harm: 'Opening balances hide that requests fail.',
+    tests: ['test/rules/rules', 'test/rules'],
+  },
+  {
+    name: 'few-requests-clear-a-rule',
+    file: 'src/rules/rates.ts',
+    find: "return 'unsure'",
+    replace: "return 'clear'",
+    harm: 'A rule is cleared while all requests fail, because there are few.',
+    tests: ['test/rules/rates', 'test/rules'],
+  },
+  {
+    name: 'skipped-rule-cleared',
+    file: 'src/rules/decide.ts',
+    find: 'if (skipped.has(crossing.rule)) continue',
+    replace: 'if (skipped.has(crossing.subject.id)) continue',
+    harm: 'While the projections are behind, everything that was crossed is reported as over.',
+    tests: ['test/rules/decide', 'test/rules'],
+  },
+  {
+    name: 'mapped-address-reached',
+    file: 'src/webhooks/address.ts',
+    find: 'net.isIPv6(bare) && globalV6.check',
+    replace: "net.isIPv6(bare) && !bare.startsWith('f') || globalV6.check",
+    harm: 'A webhook reaches the loopback of the service through an IPv6 address.',
+    tests: ['test/webhooks/address', 'test/webhooks'],
+  },
+  {
+    name: 'private-address-public',
+    file: 'src/webhooks/address.ts',
+    find: "'172.16.0.0/12'",
+    replace: "'172.16.0.0/16'",
+    harm: 'A webhook reaches most of a private network.',
+    tests: ['test/webhooks/address', 'test/webhooks'],
+  },
+  {
+    name: 'redirect-is-delivered',
+    file: 'src/webhooks/outbox.ts',
+    find: 'status >= 200 && status < 300',
+    replace: 'status >= 200 && status < 600',
+    harm: 'An event that the receiver refused is never sent again.',
+    tests: ['test/webhooks/webhooks', 'test/webhooks'],
+  },
+  {
+    name: 'former-secret-forgotten',
+    file: 'src/webhooks/store.ts',
+    find: 'previous_secret = w.secret,',
+    replace: 'previous_secret = w.previous_secret,',
+    harm: 'After a rotation, receivers refuse everything until they have the new secret.',
+    tests: ['test/webhooks/webhooks', 'test/webhooks'],
+  },
+  {
+    name: 'disabled-webhook-told-later',
+    file: 'src/webhooks/outbox.ts',
+    find: 'where b.is_enabled\n    on conflict',
+    replace: 'where b.is_enabled is not null\n    on conflict',
+    harm: 'A webhook that is enabled again gets what happened while it was not.',
+    tests: ['test/webhooks/webhooks', 'test/webhooks'],
+  },
+]
