@@ -216,5 +216,9 @@ describe('a change with rules', () => {
     expect(await (await put(...many)).json()).toMatchObject({ rules: 1_000 })
     await expectProblem(await put(fails('another', 9)), 409, 'too many rules')
     expect((await put(fails('r1', 10))).status).toBe(200)
+    const windows = (count: number) =>
+      Array.from({ length: count }, (_, i) => fails(`r${i}`, 9, { minutes: i + 1 }))
+    expect((await put(...windows(19))).status).toBe(200)
+    await expectProblem(await put(...windows(20)), 409, 'too many rules')
   })
 })

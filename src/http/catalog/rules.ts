@@ -14,10 +14,13 @@ import {
 import type { Catalog } from '../../log/catalog/catalog.ts'
 import type { Conflict } from './merge.ts'
 
-/** The `error` of a change that would leave more than MAX_RULES. */
+/** The `error` of a change that would leave more than MAX_RULES, or more than MAX_WINDOWS. */
 export const TOO_MANY_RULES = 'too many rules'
 
 const DEFAULT_MIN_REQUESTS = 20
+
+/** How many different windows rules may have: each is a read of the past once a minute. */
+const MAX_WINDOWS = 20
 
 const KINDS = ['success_rate', 'quota', 'silent_source', 'failed_verification'] as const
 
@@ -82,8 +85,18 @@ export function findInRule(body: RuleBody): string | null {
 
 /** Returns the complete rows of rules. */
 export function mergeRules(catalog: Catalog, rules: readonly RuleBody[]): RuleRow[] | Conflict {
-  const all = new Set([...catalog.rules.keys(), ...rules.map(({ name }) => name)])
-  if (all.size <= MAX_RULES) return rules.map(toRow)
+  const rows = rules.map(toRow)
+  const all = new Map([...catalog.rules, ...rows.map((row) => [row.name, row] as const)])
+  const windows = new Set(
+    [...all.values()].flatMap((row) => (row.kind === 'success_rate' ? row.minutes : [])),
+  )
+  if (windows.size > MAX_WINDOWS) {
+    const detail =
+      `rules: they would have ${windows.size} different \`minutes\`; at most ${MAX_WINDOWS} are ` +
+      'possible.'
+    return { error: TOO_MANY_RULES, detail }
+  }
+  if (all.size <= MAX_RULES) return rows
   const detail = `rules: ${all.size} would be there; at most ${MAX_RULES} can be. End others first.`
   return { error: TOO_MANY_RULES, detail }
 }
