@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { OTLPTraceExporter as JsonExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { OTLPTraceExporter as ProtobufExporter } from '@opentelemetry/exporter-trace-otlp-proto'
-import { BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
+import { BatchSpanProcessor, type SpanExporter, TracerProvider } from '@opentelemetry/sdk-trace'
 import { LLM_CONVENTIONS } from '../../src/cli/llm-conventions.ts'
 import { freePort } from '../support/free-port.ts'
 import { type Process, readUrl, runTallybook } from '../support/process.ts'
@@ -12,6 +12,8 @@ import { TOKENS, useService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
 // The exporters of OpenTelemetry's own SDK, and a collector that is killed while they send.
+
+const QUEUE = { scheduledDelayMillis: 20, exportTimeoutMillis: 100_000 }
 
 const service = useService({ registerPerDay: 100 })
 
@@ -55,7 +57,16 @@ test.each([
   async (name, Exporter) => {
     await start()
     const exporter = new Exporter({ url: `http://127.0.0.1:${port}/v1/traces` })
-    const processor = new BatchSpanProcessor({ exporter, scheduledDelayMillis: 20 })
+    const patient: SpanExporter = {
+      // The SDK drops what it could not send for some seconds; a Collector with a queue keeps it.
+      export: (spans, done) =>
+        exporter.export(spans, (result) => {
+          if (result.code === 0) done(result)
+          else patient.export(spans, done)
+        }),
+      shutdown: () => exporter.shutdown(),
+    }
+    const processor = new BatchSpanProcessor({ exporter: patient, ...QUEUE })
     const provider = new TracerProvider({ spanProcessors: [processor] })
     const tracer = provider.getTracer('test')
     const SPANS = 60
