@@ -51,6 +51,14 @@ beforeAll(async () => {
     insert into sources
     values ('source', 1, 1, 1, 1, 1, 1, array[now()], false, false)`
   await owner`insert into source_epochs values ('source', 'e', 2, '[[0,0]]', now(), false)`
+  await owner`insert into rule_events values (1)`
+  await owner`insert into crossings values ('quota', 'key', 'hash', 1)`
+  await owner`
+    insert into webhooks
+    values ('pager', 'https://h.example', 'whsec_a', 'whsec_b', now(), true, now(), 1, 0)`
+  await owner`
+    insert into webhook_deliveries
+    values ('pager', 1, 'pending', 1, now(), now(), now(), 500, 'no answer in time')`
   await unlockLog(owner)
 })
 

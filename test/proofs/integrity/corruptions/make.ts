@@ -32,6 +32,9 @@ export async function whileChanged(
   }
 }
 
+/** SQLSTATEs of a violated check and of a violated foreign key. */
+const REFUSALS = new Set(['23514', '23503'])
+
 /**
  * Changes one row whose place is not in `taken`. Returns its place before and after the change, or
  * null if the database refuses it.
@@ -59,7 +62,7 @@ async function make(
        returning ${at} as at`,
     )
     .catch((error: { code?: string }) => {
-      if (error.code === '23514') return null
+      if (error.code !== undefined && REFUSALS.has(error.code)) return null
       throw error
     })
   return changed === null ? null : [chosen.at, changed[0]!.at]

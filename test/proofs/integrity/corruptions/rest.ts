@@ -223,6 +223,33 @@ export const OTHER_CORRUPTIONS = [
       ...{ missing: is('nothing', "'[]'"), is_ended: is('the opposite', 'not is_ended') },
     },
   ),
+  ...corruptionsOf('rule_folds', { at: "'rule_folds'", foundBy: null }, { read_through: BIT }),
+  ...corruptionsOf('rule_events', { at: "'rule_events'", foundBy: null }, { position: BIT }),
+  ...corruptionsOf(
+    'crossings',
+    { at: "'crossings'", foundBy: null },
+    { rule: LETTER, subject_kind: LETTER, subject_id: LETTER, position: BIT },
+  ),
+  ...corruptionsOf(
+    'webhooks',
+    { at: "'webhooks'", foundBy: null },
+    {
+      name: [{ ...LETTER, ...REFUSED }],
+      ...{ url: LETTER, secret: LETTER, previous_secret: LETTER },
+      ...{ previous_until: MICROSECOND, is_enabled: is('the opposite', 'not is_enabled') },
+      ...{ created_at: MICROSECOND, queued_through: BIT, failures: BIT },
+    },
+  ),
+  ...corruptionsOf(
+    'webhook_deliveries',
+    { at: "'webhook_deliveries'", foundBy: null },
+    {
+      webhook: [{ ...LETTER, ...REFUSED }],
+      ...{ position: BIT, state: is('delivered', "'delivered'"), attempts: BIT },
+      ...{ next_attempt_at: MICROSECOND, last_attempt_at: MICROSECOND, finished_at: MICROSECOND },
+      ...{ status: BIT, error: LETTER },
+    },
+  ),
   ...corruptionsOf(
     'tree_heads',
     { at: "'tree_heads'", foundBy: null },
