@@ -33,7 +33,7 @@ export function observeRequests({ logger, slowRequestMs, tracer }: ObserveOption
     if (++lines > MAX_LINES) return void omitted++
     const { method, url } = request
     const about = {
-      ...identify(request, headers.get(REQUEST_ID)!),
+      ...identify(request, headers.get(REQUEST_ID)),
       ...{ method, path: pathOf(url), status, ms: Math.round(ms) },
     }
     logger.warn({ ...about, ...(omitted > 0 && { omitted }) }, 'request slow')

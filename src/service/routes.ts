@@ -153,9 +153,10 @@ export function createApp(options: AppOptions) {
     .use(observation(observe, tracer))
     .onRequest(refuseBadHost)
     .onError(({ error, code, request, server, set }) => {
+      const id = requestIdOf(set)
       const problem = toProblem(error, code, () => {
         const { method, url } = request
-        const about = { ...identify(request, requestIdOf(set)), method, path: pathOf(url) }
+        const about = { ...identify(request, id), method, path: pathOf(url) }
         logger.error({ err: error, ...about }, 'request failed')
       })
       if (flushPaths.has(pathOf(request.url))) options.metrics.observeRefused(problem.status)
@@ -234,7 +235,10 @@ export function createApp(options: AppOptions) {
 export function createMetricsApp(metrics: Metrics, admission: Admission, token: string | null) {
   return new Elysia({ serve: { reusePort: false } })
     .onRequest(nameRequest)
-    .onError(({ error, code }) => toProblem(error, code).toResponse())
+    .onError(({ error, code, set }) => {
+      requestIdOf(set)
+      return toProblem(error, code).toResponse()
+    })
     .use(metricsRoute(metrics, admission, token))
 }
 

@@ -2,13 +2,15 @@ import { afterAll, beforeAll, expect, test } from 'bun:test'
 import pino from 'pino'
 import { startTestService, type TestService } from '../support/service.ts'
 
-// Every response names its request, and so does every line about it in the service's own log.
+// A response has the id of its request, and so does every line about it in the service's own log.
+// Errors and streams have one in any case.
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736'
 
 type Line = { msg: string; request_id?: string; trace_id?: string; path?: string }
 
+const EVENTS = 'text/event-stream'
 const lines: Line[] = []
 let service: TestService
 
@@ -30,9 +32,10 @@ test.each([
   ['GET', '/nothing/here', null],
   ['DELETE', '/admin/keys', 'admin'],
   ['GET', '/', null],
-] as const)('%s %s names its request in the response', async (method, path, role) => {
+] as const)('%s %s has the id of the request in the response', async (method, path, role) => {
   const made = await service.fetch(role, path, { method })
-  expect(idOf(made)).toMatch(UUID)
+  if (made.status >= 400) expect(idOf(made)).toMatch(UUID)
+  else expect(idOf(made)).toBeNull()
   const given = await service.fetch(role, path, { method, headers: { 'x-request-id': 'proxy-7' } })
   expect(given.status).toBe(made.status)
   expect(idOf(given)).toBe('proxy-7')
@@ -45,13 +48,17 @@ test('a stream names its request', async () => {
   expect(stream.status).toBe(200)
   expect(idOf(stream)).toBe('stream-1')
   await stream.body!.cancel()
+  const named = await service.fetch('auditor', '/audit/events', { headers: { accept: EVENTS } })
+  expect(idOf(named)).toMatch(UUID)
+  await named.body!.cancel()
 })
 
 test.each([['two words'], ['a'.repeat(129)], ['é'], ['a,b c']])(
   'the id %p is not accepted',
   async (id) => {
     const headers = { 'x-request-id': id }
-    expect(idOf(await service.fetch(null, '/health/live', { headers }))).toMatch(UUID)
+    expect(idOf(await service.fetch(null, '/health/live', { headers }))).toBeNull()
+    expect(idOf(await service.fetch(null, '/admin/keys', { headers }))).toMatch(UUID)
   },
 )
 
