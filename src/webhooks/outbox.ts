@@ -7,7 +7,7 @@ import type { Outcome } from './send.ts'
  * How long (s) an attempt keeps others from being made. Longer than any takes: if its process was
  * killed, the next one is made then.
  */
-const LEASE_S = 60
+export const LEASE_S = 60
 
 /** How long finished deliveries are kept. */
 const KEPT = '30 days'
