@@ -37,7 +37,7 @@ let service: TestService
 
 beforeAll(async () => {
   service = await startTestService({ bodyLimitBytes: 1_024 })
-  await putKeys(service, drivers.length * 90)
+  await putKeys(service, drivers.length * 200)
 })
 
 afterAll(async () => {

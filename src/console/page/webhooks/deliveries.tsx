@@ -9,6 +9,7 @@ import { describeOutcome } from './outcome.ts'
 const COLUMNS: Column<Delivery>[] = [
   {
     title: 'Event',
+    phoneChars: 14,
     wraps: true,
     show: ({ position, type, rule, subject }) => (
       <To href={`/events/${position}`}>
@@ -18,7 +19,7 @@ const COLUMNS: Column<Delivery>[] = [
   },
   {
     title: 'Webhook',
-    ...{ chars: 14, phoneChars: 10 },
+    ...{ chars: 14, phoneChars: 9 },
     wraps: true,
     show: ({ webhook }) => webhook,
   },

@@ -6,11 +6,11 @@ import { describeRule, describeSubject } from './describe.ts'
 import type { Rule } from './load.ts'
 
 const COLUMNS: Column<Rule>[] = [
-  { title: 'Rule', ...{ chars: 18, phoneChars: 14 }, wraps: true, show: ({ name }) => name },
+  { title: 'Rule', ...{ chars: 18, phoneChars: 11 }, wraps: true, show: ({ name }) => name },
   { title: 'What should not happen', ...{ rank: 2 }, wraps: true, show: describeRule },
   {
     title: 'State',
-    ...{ chars: 14, phoneChars: 11 },
+    ...{ chars: 14, phoneChars: 10 },
     show: ({ crossed }) =>
       crossed === 0 ? (
         <span class="muted">clear</span>
@@ -20,7 +20,7 @@ const COLUMNS: Column<Rule>[] = [
   },
   {
     title: 'Newest',
-    ...{ chars: 36, phoneChars: 16 },
+    ...{ chars: 36, phoneChars: 13 },
     wraps: true,
     show: ({ crossings }) => {
       const newest = crossings.at(-1)

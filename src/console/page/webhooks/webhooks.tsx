@@ -10,9 +10,9 @@ import type { Webhook } from './load.ts'
 import { describeOutcome } from './outcome.ts'
 
 const COLUMNS: Column<Webhook>[] = [
-  { title: 'Webhook', ...{ chars: 20, phoneChars: 12 }, wraps: true, show: ({ name }) => name },
+  { title: 'Webhook', ...{ chars: 20, phoneChars: 9 }, wraps: true, show: ({ name }) => name },
   { title: 'URL', ...{ rank: 3 }, wraps: true, show: ({ url }) => url },
-  { title: 'State', ...{ chars: 22, phoneChars: 12 }, wraps: true, show: State },
+  { title: 'State', ...{ chars: 22, phoneChars: 9 }, wraps: true, show: State },
   {
     title: 'Pending',
     ...{ align: 'end', chars: 10, rank: 2 },
@@ -77,7 +77,7 @@ export function Webhooks({ items, reload }: { items: Webhook[]; reload: () => Pr
 /** The buttons of a row. */
 function changes(ask: (asked: Asked) => void): Column<Webhook> {
   return {
-    ...{ title: 'Change', chars: 24, phoneChars: 22 },
+    ...{ title: 'Change', chars: 24, phoneChars: 20 },
     show: ({ name, enabled }) => (
       <div class="choices">
         <Button label={`Send a test to ${name}`} onClick={() => ask({ what: 'test', name })}>
