@@ -76,7 +76,7 @@ const FULL: Options = {
   },
   dimensions: { points: [{ keys: 100, connections: 64 }], seconds: 2, rounds: 31 },
   collect: {
-    ...{ textBytes: [0, 4_000], recordsPerBody: 100, connections: 64, seconds: 3, rounds: 5 },
+    ...{ textBytes: [0, 4_000], recordsPerBody: 100, connections: 64, seconds: 3, rounds: 3 },
     // The last is an hour of 100 records a second.
     memory: [3_600, 36_000, 360_000],
   },

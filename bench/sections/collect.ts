@@ -164,14 +164,20 @@ async function measureRow(
   })
 }
 
-async function measureMemory({ memory, recordsPerBody }: CollectOptions): Promise<CollectMemory[]> {
+async function measureMemory(options: CollectOptions): Promise<CollectMemory[]> {
+  const { memory, recordsPerBody, connections } = options
   return withCollector(async (url, pid) => {
     const read: CollectMemory[] = []
-    let taken = 0
+    let begun = 0
     for (const records of memory) {
-      for (; taken < records; taken += recordsPerBody) {
-        await post(url, MAKERS['OTLP, protobuf'](recordsPerBody, 1_000))
-      }
+      await Promise.all(
+        Array.from({ length: connections }, async () => {
+          while (begun < records) {
+            begun += recordsPerBody
+            await post(url, MAKERS['OTLP, protobuf'](recordsPerBody, 1_000))
+          }
+        }),
+      )
       read.push({ records, megabytes: await readResidentMb(pid) })
       console.error(`collect: ${records} records`)
     }
