@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { ApiKeyRecord, ClientOptions } from '../../clients/typescript/src/index.ts'
 import { TallybookClient } from '../../clients/typescript/src/index.ts'
-import { State } from './state.ts'
+import { HASH_BYTES, State } from './state.ts'
 import type { UsageRecord } from './usage-record.ts'
 
 export type CollectorOptions = Pick<
@@ -208,7 +208,9 @@ const formatNote = (hashes: readonly Buffer[]) => Buffer.concat(hashes).toString
 
 function parseNote(note: string): Buffer[] {
   const bytes = Buffer.from(note, 'base64')
-  return Array.from({ length: bytes.length / 16 }, (_, i) => bytes.subarray(i * 16, i * 16 + 16))
+  return Array.from({ length: bytes.length / HASH_BYTES }, (_, i) =>
+    bytes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES),
+  )
 }
 
 function toApiKeyRecord(record: UsageRecord): ApiKeyRecord {

@@ -3,7 +3,7 @@ import type { Reading, UsageRecord } from './usage-record.ts'
 import { dollarsToMicros, toCount, toName, toStatus, toUnixSeconds, toValue } from './values.ts'
 
 /**
- * Where something is in a record: the names of members, separated by dots, of which the first names
+ * A place in a record: the names of members, separated by dots, of which the first names
  * may also be one member with dots in it. Alternatives are separated by ` | `, and the first that
  * has a value counts. A text in quotes is that text.
  */
@@ -18,7 +18,7 @@ export type Mapping = {
   only?: readonly Condition[]
   /** Records that meet one of these are not counted. */
   except?: readonly Condition[]
-  /** What tells records apart: all of these together. Default: the body that has the record. */
+  /** The values that together identify a record. Default: its body, and its place there. */
   id?: readonly Path[]
   key: Path
   /** True if the key is a secret, whose SHA-256 then is the external id. */

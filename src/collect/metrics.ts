@@ -11,7 +11,7 @@ const HELP: Record<keyof Noted, string> = {
 }
 const NAMES = Object.keys(HELP) as (keyof Noted)[]
 
-/** What was collected, by input. */
+/** Counters of the records of each input. */
 export class Metrics {
   readonly #registry = new Registry()
   readonly #counters: Record<keyof Noted, Counter>

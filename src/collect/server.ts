@@ -1,15 +1,14 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { gunzip, isGzip } from '../http/content-coding.ts'
 import { Problem, unavailable } from '../http/problem.ts'
-import { Busy, type Collector } from './collector.ts'
+import { Busy } from './collector.ts'
 import { readIngest, readOtlp, UnreadableBody } from './inputs.ts'
 import type { Mapping, Target } from './mapping.ts'
-import type { Metrics } from './metrics.ts'
 import { encodeResponse, type Signal } from './otlp/decode.ts'
 import type { OtlpPreset } from './otlp/presets.ts'
-import type { Reading } from './usage-record.ts'
+import { type Intake, take } from './take.ts'
 
-export type ServerOptions = {
+export type ServerOptions = Intake & {
   host: string
   port: number
   /** The token that senders present; null if they need none. */
@@ -18,10 +17,6 @@ export type ServerOptions = {
   mappings: Readonly<Record<string, Mapping>>
   otlp: readonly OtlpPreset[]
   target: Target
-  collector: Collector
-  metrics: Metrics
-  /** Called with the first reason of a body that has malformed records. */
-  onMalformed: (input: string, reason: string) => void
 }
 
 const SIGNALS: Record<string, Signal> = { '/v1/traces': 'span', '/v1/logs': 'log' }
@@ -87,20 +82,6 @@ async function takeIngest(
   const readings = readIngest(options.mappings[name]!, body, options.target)
   const { reason, ...counts } = await take(options, name, readings)
   return Response.json(counts.malformed === 0 ? counts : { ...counts, reason })
-}
-
-/** Counts the records among the readings. When this returns, they are on the disk. */
-async function take(options: ServerOptions, input: string, readings: readonly Reading[]) {
-  const { collector, metrics, onMalformed } = options
-  const records = readings.flatMap((reading) => (reading.kind === 'record' ? reading.record : []))
-  const broken = readings.flatMap((one) => (one.kind === 'malformed' ? one.reason : []))
-  const added =
-    records.length === 0 ? { counted: 0, duplicates: 0 } : await collector.add(input, records)
-  const malformed = broken.length
-  const ignored = readings.length - records.length - malformed
-  metrics.note(input, { ...added, ignored, malformed })
-  if (malformed > 0) onMalformed(input, broken[0]!)
-  return { ...added, ignored, malformed, reason: broken[0] ?? '' }
 }
 
 function answerOtlp(signal: Signal, json: boolean, rejected: number, reason: string): Response {

@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** Bytes of the hash that stands for an id: two of 10^9 ids are alike once in 10^20 cases. */
-const HASH_BYTES = 16
+export const HASH_BYTES = 16
 
 /**
  * The ids of records that were counted, for some hours, and how far each source was read, in a

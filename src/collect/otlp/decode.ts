@@ -6,7 +6,7 @@ import resource from './proto/resource.proto' with { type: 'text' }
 import trace from './proto/trace.proto' with { type: 'text' }
 import traceService from './proto/trace_service.proto' with { type: 'text' }
 
-/** What a sender exports: spans, or log records. */
+/** The kind of data of an export request: spans, or log records. */
 export type Signal = 'span' | 'log'
 
 /** A span or a log record as one object: its attributes, those of its resource, and `otel.…`. */
@@ -140,7 +140,7 @@ function readAttributes(attributes: Attributes): Fields {
 
 function readValue(value: AnyValue | null | undefined): unknown {
   if (value === undefined || value === null) return undefined
-  // Of a decoded message, members that were not sent are those of its prototype.
+  // A decoded message has the members that were not sent in its prototype.
   if (Object.hasOwn(value, 'stringValue')) return value.stringValue
   if (Object.hasOwn(value, 'intValue')) return toNumber(value.intValue)
   if (Object.hasOwn(value, 'doubleValue')) return Number(value.doubleValue)

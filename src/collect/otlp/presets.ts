@@ -3,7 +3,7 @@ import type { Signal } from './decode.ts'
 
 // How spans and log records of known senders are read, with the names of decode.ts.
 
-/** What gateways call the key of a caller, where the conventions have no name for it. */
+/** Names of attributes that gateways give the key of a caller; the conventions have none. */
 const KEY = [
   ...['tallybook.key', 'litellm.api_key.hash', 'metadata.user_api_key_hash'],
   ...['bifrost.virtual_key.id', 'gen_ai.virtual_key_id', 'agw.api_key.name'],

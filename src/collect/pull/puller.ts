@@ -1,18 +1,14 @@
-import type { Collector } from '../collector.ts'
 import { readRecord, type Target } from '../mapping.ts'
-import type { Metrics } from '../metrics.ts'
-import type { Page, Source } from './source.ts'
+import { type Intake, take } from '../take.ts'
+import type { Source } from './source.ts'
 
-export type PullerOptions = {
+export type PullerOptions = Intake & {
   name: string
   source: Source
   from: 'now' | 'start'
   everyMs: number
   target: Target
-  collector: Collector
-  metrics: Metrics
   onError: (error: unknown) => void
-  onMalformed: (input: string, reason: string) => void
 }
 
 /** The longest delay after failures in a row. */
@@ -53,27 +49,15 @@ export class Puller {
 
   /** Counts a page of records, and stores how far the source was read. True if there is more. */
   async #pull(): Promise<boolean> {
-    const { name, source, from, collector } = this.#options
+    const { name, source, from, target, collector } = this.#options
     const known = collector.cursorOf(name)
     const cursor = known ?? (await source.begin(from))
     if (known === null) collector.moveCursor(name, cursor)
     const page = await source.read(cursor)
-    await this.#count(page)
+    const readings = page.records.map((record) => readRecord(source.mapping, record, target))
+    if (readings.length > 0) await take(this.#options, name, readings)
     if (page.cursor !== cursor) collector.moveCursor(name, page.cursor)
     return page.isFull
-  }
-
-  async #count({ records }: Page): Promise<void> {
-    const { name, source, target, collector, metrics, onMalformed } = this.#options
-    const readings = records.map((record) => readRecord(source.mapping, record, target))
-    const read = readings.flatMap((one) => (one.kind === 'record' ? one.record : []))
-    const reasons = readings.flatMap((one) => (one.kind === 'malformed' ? one.reason : []))
-    if (readings.length === 0) return
-    const added =
-      read.length === 0 ? { counted: 0, duplicates: 0 } : await collector.add(name, read)
-    const ignored = readings.length - read.length - reasons.length
-    metrics.note(name, { ...added, ignored, malformed: reasons.length })
-    if (reasons.length > 0) onMalformed(name, reasons[0]!)
   }
 
   #sleep(ms: number): Promise<void> {
