@@ -1,18 +1,24 @@
 import { afterAll, afterEach, beforeAll } from 'bun:test'
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
 import { INTERVALS } from '../../src/platform/intervals.ts'
+import { isExtended, LEFT_TO_CI } from '../support/extended.ts'
 import {
   startTestService,
   type TestService,
   type TestServiceOptions,
   TOKENS,
 } from '../support/service.ts'
-import { hasBrowser, launchChromium } from './chromium.ts'
+import { isInstalled, launchChromium } from './chromium.ts'
 
-/** If this machine has no browser, a message says so once. */
-export { hasBrowser }
+/** True if tests with a browser can run; otherwise a line says why they are skipped. */
+export const hasBrowser = isExtended && isInstalled
 
-if (!hasBrowser) console.log('skipped: there is no Chromium on this machine (TEST_CHROMIUM)')
+if (!hasBrowser) {
+  const reason = isExtended
+    ? 'there is no Chromium on this machine (TEST_CHROMIUM)'
+    : `Chromium ${LEFT_TO_CI}`
+  console.log(`skipped: ${reason}`)
+}
 
 /** Timeout (ms) for what a page should show; long, because the machine may be busy. */
 export const TIMEOUT_MS = 60_000

@@ -18,7 +18,7 @@ const executablePath =
   EXECUTABLES.map((name) => Bun.which(name)).find((path) => path !== null)
 
 /** True if this machine has a browser. */
-export const hasBrowser = executablePath !== undefined && existsSync(executablePath)
+export const isInstalled = executablePath !== undefined && existsSync(executablePath)
 
 /** Starts a browser; takes at most `timeout` ms. */
 export const launchChromium = (timeout: number): Promise<Browser> =>

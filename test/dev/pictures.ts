@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { ROLES, TOKEN_VARIABLES } from '../../src/auth/roles.ts'
 import { UserError } from '../../src/platform/user-error.ts'
-import { hasBrowser, launchChromium } from '../console/chromium.ts'
+import { isInstalled, launchChromium } from '../console/chromium.ts'
 import { ROOT } from '../runner/queue.ts'
 import { freePort } from '../support/free-port.ts'
 
@@ -41,7 +41,7 @@ const PICTURES: Picture[] = [
 ]
 
 async function main(): Promise<void> {
-  if (!hasBrowser) throw new UserError('There is no Chromium on this machine (TEST_CHROMIUM).')
+  if (!isInstalled) throw new UserError('There is no Chromium on this machine (TEST_CHROMIUM).')
   const folder = await mkdtemp(join(tmpdir(), 'tallybook-pictures-'))
   const port = await freePort()
   const env = {

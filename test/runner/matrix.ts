@@ -98,7 +98,7 @@ export const usesTestServer = (file: string) =>
 
 /** Files that take long for what they find alone: each is 2 % of a complete run, or more. */
 const LONG = [
-  'test/console/accessibility',
+  'test/bookkeeping/unlisted-keys',
   'test/faults/failover',
   'test/faults/network.',
   'test/faults/recovery-drill',
