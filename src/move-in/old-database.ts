@@ -72,6 +72,8 @@ async function readSqlite<Value>(path: string, read: Read<Value>): Promise<Value
   const database = new Database(path, { readonly: true })
   try {
     database.run('pragma query_only = on')
+    // Milliseconds to wait while the gateway commits, as One API waits for readers.
+    database.run('pragma busy_timeout = 3000')
     database.run('begin')
     const select = async (query: string) => database.query<Rows[number], []>(query).all()
     const columnsOf = async (table: string) =>

@@ -122,6 +122,8 @@ test('lines of New API are counted once, for the key that clients send', async (
 test('lines of One API in a file of SQLite: from now on, and without tests of channels', async () => {
   const path = join(folder, 'one-api.db')
   const database = new Database(path, { create: true })
+  // As One API does, for the collector reads meanwhile.
+  database.run('pragma busy_timeout = 3000')
   database.run(`create table logs (id integer primary key, user_id integer, created_at bigint,
     type integer, token_name text, model_name text, quota integer, prompt_tokens integer,
     completion_tokens integer)`)

@@ -56,6 +56,23 @@ test('what others commit meanwhile is not in the snapshot', async () => {
   }
 })
 
+test('a read waits while the gateway commits to a file of SQLite', async () => {
+  const path = `${file}-locked`
+  // In another process, because this one stands still while it waits.
+  const script = `
+    const database = new (require('bun:sqlite').Database)(${JSON.stringify(path)}, { create: true })
+    database.run('create table counts as select 1 as used')
+    database.run('begin exclusive')
+    console.log('locked')
+    setTimeout(() => database.run('commit'), 200)`
+  const writer = Bun.spawn([process.execPath, '-e', script], { stdout: 'pipe' })
+  await writer.stdout.getReader().read()
+  const rows = await inOldSnapshot(path, ({ select }) => select('select used from counts'))
+  expect(rows).toHaveLength(1)
+  expect(await writer.exited).toBe(0)
+  rmSync(path)
+})
+
 test('nothing can be written', async () => {
   for (const { location } of databases) {
     for (const statement of ['delete from counts', 'insert into counts values (3, 0)']) {
