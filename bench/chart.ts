@@ -5,7 +5,17 @@ export type Chart = { title: string; x: string; y: string; series: Series[] }
 
 const SIZE = { width: 760, height: 440 }
 const PLOT = { left: 70, top: 46, right: 540, bottom: 384 }
-const COLORS = ['#0b6e4f', '#c8553d', '#3066be', '#8d6a9f', '#b8860b', '#555555', '#2a9d8f']
+const COLORS = [
+  '#0b6e4f',
+  '#c8553d',
+  '#3066be',
+  '#8d6a9f',
+  '#b8860b',
+  '#555555',
+  '#2a9d8f',
+  '#d46ab8',
+  '#7a8b00',
+]
 
 /** Draws a line chart with logarithmic axes as SVG. */
 export function drawChart({ title, x, y, series }: Chart): string {

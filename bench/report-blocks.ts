@@ -1,4 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises'
+import { round } from './measure.ts'
 import type { Conditions } from './results.ts'
 
 /** Replaces the texts between `<!-- name -->` and `<!-- end of name -->` in a document. */
@@ -30,3 +31,9 @@ export const table = (head: string[], rows: string[][]) =>
   [head, head.map((_, i) => (i === 0 ? '---' : '---:')), ...rows]
     .map((cells) => `| ${cells.join(' | ')} |`)
     .join('\n')
+
+/** Formats a number with three significant digits. */
+export const number = (value: number) => String(round(value))
+
+/** The same, with commas between thousands. */
+export const thousands = (value: number) => round(value).toLocaleString('en')

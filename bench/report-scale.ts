@@ -1,5 +1,5 @@
 import type { Chart } from './chart.ts'
-import { median, round } from './measure.ts'
+import { median } from './measure.ts'
 import { type Compared, compare } from './plan/compare.ts'
 import { ASSUMED, type Demand } from './plan/demand.ts'
 import { endsOf } from './plan/ends.ts'
@@ -7,7 +7,7 @@ import { latencyOf } from './plan/latency.ts'
 import { type Plan, plan } from './plan/plan.ts'
 import { describeEnd } from './plan/print.ts'
 import { type Line, type Size, toUnitCosts, type UnitCosts } from './plan/unit-costs.ts'
-import { table, under } from './report-blocks.ts'
+import { table, thousands, under } from './report-blocks.ts'
 import type { Results } from './results.ts'
 
 /** Demands of the table: numbers of proxies, each with a flush of 100 keys every 5 s. */
@@ -73,7 +73,7 @@ function renderCurve(compared: Compared[]): string {
         measured.keys === row.measured.keys &&
         measured.connections === row.measured.connections,
     )!.measured.perSecond
-  const relativeToFirst = (row: Compared, perSecond: number) => number(perSecond / first(row))
+  const relativeToFirst = (row: Compared, perSecond: number) => thousands(perSecond / first(row))
   const unseen = compared.filter(({ isUnseen }) => isUnseen)
   const typical = (pick: (row: Compared) => number) =>
     `${Math.round(median(unseen.map((row) => Math.abs(pick(row)))) * 100)} %`
@@ -98,12 +98,12 @@ function renderCurve(compared: Compared[]): string {
           predicted.bound,
           thousands(simulated.perSecond),
           percent(row.simulatedError),
-          `${number(measured.p50Ms)} / ${number(measured.p99Ms)}`,
-          `${number(simulated.p50Ms)} / ${number(simulated.p99Ms)}`,
-          number(measured.flushesPerCommit),
-          number(simulated.flushesPerCommit),
-          number(measured.fsyncMs),
-          number(measured.busyCores),
+          `${thousands(measured.p50Ms)} / ${thousands(measured.p99Ms)}`,
+          `${thousands(simulated.p50Ms)} / ${thousands(simulated.p99Ms)}`,
+          thousands(measured.flushesPerCommit),
+          thousands(simulated.flushesPerCommit),
+          thousands(measured.fsyncMs),
+          thousands(measured.busyCores),
         ]
       }),
     ),
@@ -115,25 +115,25 @@ function renderCurve(compared: Compared[]): string {
 }
 
 function renderUnitCosts(costs: UnitCosts): string {
-  const line = ({ commit, flush, key }: Line) => [commit, flush, key].map(number)
-  const size = ({ flush, key }: Size) => ['–', number(flush), number(key)]
+  const line = ({ commit, flush, key }: Line) => [commit, flush, key].map(thousands)
+  const size = ({ flush, key }: Size) => ['–', thousands(flush), thousands(key)]
   const rows: [string, string[]][] = [
     ['service, main thread, µs', line(costs.thread)],
     ['service, all threads, µs', line(costs.service)],
     ['database, appending, µs', line(costs.append)],
     ['load generator, µs', line(costs.generator)],
-    ['database, leaf in the tree, µs', ['–', number(costs.integrate), '–']],
+    ['database, leaf in the tree, µs', ['–', thousands(costs.integrate), '–']],
     ['read back by another instance, µs', size(costs.readBack)],
     ['write-ahead log, bytes', line(costs.walBytes)],
     ['log and its indexes, bytes', size(costs.logBytes)],
-    ['tiles, bytes', ['–', number(costs.tileBytes), '–']],
+    ['tiles, bytes', ['–', thousands(costs.tileBytes), '–']],
     ['archive, bytes', size(costs.archiveBytes)],
     ['Parquet, bytes', size(costs.parquetBytes)],
     ['HTTP, both ways, bytes', size(costs.httpBytes)],
     ['service and database, both ways, bytes', size(costs.databaseBytes)],
   ]
   const { row, rowBytes, idle, growing, fsync } = costs
-  const milli = (cores: number) => number(cores * 1e3)
+  const milli = (cores: number) => thousands(cores * 1e3)
   return [
     table(
       ['', 'per commit', 'per flush', 'per key'],
@@ -143,7 +143,7 @@ function renderUnitCosts(costs: UnitCosts): string {
     table(
       ['', 'service', 'database'],
       [
-        ['a row of counters or usage, µs', number(row.service), number(row.database)],
+        ['a row of counters or usage, µs', thousands(row.service), thousands(row.database)],
         [
           'an instance without load, thousandths of a core',
           milli(idle.service.instance),
@@ -161,22 +161,22 @@ function renderUnitCosts(costs: UnitCosts): string {
         ],
         [
           'a read of the summary, µs',
-          number(costs.summary.service.instance),
-          number(costs.summary.database.instance),
+          thousands(costs.summary.service.instance),
+          thousands(costs.summary.database.instance),
         ],
         [
           'the same, each additional shard, µs',
-          number(costs.summary.service.shard),
-          number(costs.summary.database.shard),
+          thousands(costs.summary.service.shard),
+          thousands(costs.summary.database.shard),
         ],
       ],
     ),
     '',
-    `Bytes: ${number(rowBytes.counters)} per row of counters, ${number(rowBytes.usage)} per row ` +
-      `of usage, ${number(rowBytes.snapshotPerId)} per id in a snapshot, ${number(row.walBytes)} of ` +
+    `Bytes: ${thousands(rowBytes.counters)} per row of counters, ${thousands(rowBytes.usage)} per row ` +
+      `of usage, ${thousands(rowBytes.snapshotPerId)} per id in a snapshot, ${thousands(row.walBytes)} of ` +
       `the write-ahead log per written row. fsync: p50 ` +
-      `${number(fsync.ms[fsync.shares.indexOf(0.5)]!)} ms, p99 ` +
-      `${number(fsync.ms[fsync.shares.indexOf(0.99)]!)} ms.`,
+      `${thousands(fsync.ms[fsync.shares.indexOf(0.5)]!)} ms, p99 ` +
+      `${thousands(fsync.ms[fsync.shares.indexOf(0.99)]!)} ms.`,
   ].join('\n')
 }
 
@@ -187,20 +187,20 @@ function renderPlans(costs: UnitCosts): string {
     ['counts/s', (found) => thousands(found.countsPerSecond)],
     ['shards', ({ shards }) => thousands(shards)],
     ['instances, including a spare', ({ instances }) => thousands(instances)],
-    ['service cores busy', (found) => number(found.serviceCores)],
-    ['MB per instance', (found) => number(found.instanceMb)],
+    ['service cores busy', (found) => thousands(found.serviceCores)],
+    ['MB per instance', (found) => thousands(found.instanceMb)],
     [`database nodes of ${ASSUMED.nodeCores} cores`, (found) => thousands(found.databaseNodes)],
-    ['database cores busy', (found) => number(found.databaseCores)],
-    ['GB of rows that change', (found) => number(found.hotGb)],
-    ['coordinator cores', (found) => number(found.coordinatorCores)],
+    ['database cores busy', (found) => thousands(found.databaseCores)],
+    ['GB of rows that change', (found) => thousands(found.hotGb)],
+    ['coordinator cores', (found) => thousands(found.coordinatorCores)],
     ['connections, maximum', (found) => thousands(found.connections)],
     ['fsyncs/s', (found) => thousands(found.fsyncsPerSecond)],
-    ['written MB/s', (found) => number(found.writtenMbPerSecond)],
-    ['disk TB', (found) => number(found.diskGb / 1e3)],
-    ['archive TB', (found) => number(found.archiveGb / 1e3)],
+    ['written MB/s', (found) => thousands(found.writtenMbPerSecond)],
+    ['disk TB', (found) => thousands(found.diskGb / 1e3)],
+    ['archive TB', (found) => thousands(found.archiveGb / 1e3)],
     ['Mbit/s', (found) => thousands(found.networkMbitPerSecond)],
-    ['p99 ms, simulated', (found) => number(latencyOf(costs, found, ASSUMED).p99Ms)],
-    ['money per billion counts', (found) => number(found.money.perBillionCounts)],
+    ['p99 ms, simulated', (found) => thousands(latencyOf(costs, found, ASSUMED).p99Ms)],
+    ['money per billion counts', (found) => thousands(found.money.perBillionCounts)],
     ['disk share', (found) => share(found)],
     ['busiest resource', (found) => useOf(found, 0)],
     ['second busiest', (found) => useOf(found, 1)],
@@ -217,7 +217,7 @@ const share = ({ diskGb, money }: Plan) =>
 /** A resource and how many of it are needed. */
 function useOf({ uses }: Plan, place: number): string {
   const { resource, load } = uses[place]!
-  return `${resource}, ${number(load)} ×`
+  return `${resource}, ${thousands(load)} ×`
 }
 
 function renderEnds(costs: UnitCosts): string {
@@ -233,12 +233,9 @@ function renderEnds(costs: UnitCosts): string {
       thousands(end.plan.shards),
       thousands(end.plan.instances),
       thousands(end.plan.databaseNodes),
-      number(end.plan.coordinatorCores),
-      number(end.plan.pollingCores),
-      number(end.plan.catalogLockMs),
+      thousands(end.plan.coordinatorCores),
+      thousands(end.plan.pollingCores),
+      thousands(end.plan.catalogLockMs),
     ]),
   )
 }
-
-const number = (value: number) => round(value).toLocaleString('en')
-const thousands = (value: number) => round(value).toLocaleString('en')

@@ -1,35 +1,25 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Chart, drawChart } from './chart.ts'
-import { median, round } from './measure.ts'
+import { round } from './measure.ts'
 import { evaluate } from './reach.ts'
 import { renderBeside } from './report-beside.ts'
-import { table, under, writeBlocks } from './report-blocks.ts'
+import { number, table, thousands, under, writeBlocks } from './report-blocks.ts'
 import { renderCollect } from './report-collect.ts'
 import { renderConsole } from './report-console.ts'
 import { renderDimensions } from './report-dimensions.ts'
+import { ingestChart, renderIngest } from './report-ingest.ts'
 import { renderNoisy } from './report-noisy.ts'
 import { renderScale, scaleCharts } from './report-scale.ts'
 import { renderTransparency } from './report-transparency.ts'
 import { FOLDER, type Results } from './results.ts'
 import type { Executable, Footprint } from './sections/footprint.ts'
-import { type IngestRow, PEERS, type Peer } from './sections/ingest.ts'
 import { PAGES, type Page, type ReadRow } from './sections/reads.ts'
 import type { RebuildRow } from './sections/rebuild.ts'
 
 const DOCUMENT = join(FOLDER, '../performance.md')
 const RELIABILITY_DOCUMENT = join(FOLDER, '../reliability.md')
 const SCALE_DOCUMENT = join(FOLDER, '../scale.md')
-
-/** Names of the peers in the report. */
-const PEER_NAMES: Record<Peer, string> = {
-  tallybook: 'Tallybook',
-  sorted: 'sorted updates',
-  direct: 'direct updates',
-  emmett: 'Emmett',
-  ceiling: 'ceiling',
-  bare: 'bare batches',
-}
 
 /** Writes the tables to docs/measurements, between their markers, and the charts to files. */
 export async function writeReport(results: Results): Promise<void> {
@@ -85,59 +75,6 @@ function renderReach(results: Results): string {
       measured === null ? '' : reached ? 'reached' : '**not reached**',
     ]),
   )
-}
-
-function renderIngest(rows: IngestRow[]): string {
-  const loadOf = (peer: Peer, { keys, connections }: IngestRow) =>
-    rows.find((one) => one.peer === peer && one.keys === keys && one.connections === connections)!
-      .load
-  const own = rows.filter(({ peer }) => peer === 'tallybook')
-  const ratio = (row: IngestRow, peer: Peer) => {
-    const { perSecond } = loadOf(peer, row)
-    return perSecond === 0 ? '∞' : `${round(row.load.perSecond / perSecond)}×`
-  }
-  const peers = PEERS.filter((peer) => peer !== 'tallybook')
-  return [
-    'Tallybook, and its flushes per second as a multiple of those of each peer:',
-    '',
-    table(
-      [
-        'keys',
-        'connections',
-        'flushes/s',
-        'counts/s',
-        'p50 ms',
-        'p99 ms',
-        'lag s',
-        ...peers.map((peer) => `× ${PEER_NAMES[peer]}`),
-      ],
-      own.map((row) => [
-        thousands(row.keys),
-        thousands(row.connections),
-        thousands(row.load.perSecond),
-        thousands(row.load.perSecond * row.keys),
-        number(row.load.p50Ms),
-        number(row.load.p99Ms),
-        number(median(row.lagSeconds)),
-        ...peers.map((peer) => ratio(row, peer)),
-      ]),
-    ),
-    '',
-    'Flushes per second of the peers, with p50 / p99 in ms; errors in parentheses:',
-    '',
-    table(
-      ['keys', 'connections', ...peers.map((peer) => PEER_NAMES[peer])],
-      own.map((row) => [
-        thousands(row.keys),
-        thousands(row.connections),
-        ...peers.map((peer) => {
-          const { perSecond, p50Ms, p99Ms, errors } = loadOf(peer, row)
-          const failed = errors > 0 ? ` (${thousands(errors)})` : ''
-          return `${thousands(perSecond)}${failed}, ${number(p50Ms)} / ${number(p99Ms)}`
-        }),
-      ]),
-    ),
-  ].join('\n')
 }
 
 function renderRebuild(rows: RebuildRow[]): string {
@@ -226,21 +163,6 @@ function makeCharts({ ingest, rebuild, reads, footprint }: Results): Record<stri
   return charts
 }
 
-function ingestChart(rows: IngestRow[]): Chart {
-  return {
-    title: 'Ingest at 64 connections',
-    x: 'keys in a flush',
-    y: 'flushes per second',
-    series: PEERS.map((peer) => ({
-      name: PEER_NAMES[peer],
-      dashed: peer === 'ceiling' || peer === 'bare',
-      points: rows
-        .filter((row) => row.peer === peer && row.connections === 64 && row.load.perSecond > 0)
-        .map((row) => [row.keys, row.load.perSecond]),
-    })),
-  }
-}
-
 function rebuildChart(rows: RebuildRow[]): Chart {
   return {
     title: 'A whole log of flushes of 100 keys',
@@ -293,6 +215,3 @@ function footprintChart({ log, service }: Footprint): Chart {
     ],
   }
 }
-
-const number = (value: number) => String(round(value))
-const thousands = (value: number) => round(value).toLocaleString('en')

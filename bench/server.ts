@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startEmbeddedPostgres } from '../src/platform/postgres/embedded/index.ts'
@@ -9,6 +9,8 @@ export type Address = Extract<ServerAddress, { host: string }>
 
 /** The embedded PostgreSQL server of a section, with the settings of the service. */
 export type BenchServer = {
+  /** The process id of the server, whose children are its sessions. */
+  pid: number
   /** Creates an empty database. */
   createDatabase(name: string): Promise<Address>
   dropDatabase(name: string): Promise<void>
@@ -37,7 +39,10 @@ export async function startBenchServer(
   const server = await startTuned(folder, settings)
   const { host, port, user } = server.address
   const maintenance: Sql = connectAsOwner({ host, port, user, database: 'postgres' })
+  // The first line of the lock of its socket.
+  const lock = await readFile(join(host, `.s.PGSQL.${port}.lock`), 'utf8')
   return {
+    pid: Number.parseInt(lock, 10),
     createDatabase: async (name) => {
       await maintenance.unsafe(`create database ${name} template template0`)
       return { host, port, user, database: name }

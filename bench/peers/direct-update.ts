@@ -44,7 +44,8 @@ export async function directUpdate(address: Address, sorted: boolean): Promise<S
   }
 }
 
-async function createTables(sql: postgres.Sql): Promise<void> {
+/** Creates the counters of all keys and groups. */
+export async function createTables(sql: postgres.Sql): Promise<void> {
   await sql`
     create table counted_keys (
       id integer primary key,

@@ -1,6 +1,7 @@
 /**
  * Serves one peer: the service itself, or its HTTP edge with another storage for flushes.
- * `bun bench/peers/serve.ts <peer> <address as JSON> [<options as JSON>]`
+ * `bun bench/peers/serve.ts <peer> <address as JSON> [<options as JSON>]`, the address of a database,
+ * or the URL of a Redis server.
  */
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -20,14 +21,18 @@ import { openOrigin } from '../../src/proofs/transparency/origin.ts'
 import { startService } from '../../src/service/service.ts'
 import type { Address } from '../server.ts'
 import { TOKENS } from '../workload.ts'
+import { collectedUpdates } from './collected-updates.ts'
 import { directUpdate } from './direct-update.ts'
 import { emmett } from './emmett.ts'
+import { redis } from './redis.ts'
 import type { Storage } from './storage.ts'
 
-const STORAGES: Record<string, (address: Address) => Promise<Storage>> = {
-  direct: (address) => directUpdate(address, false),
-  sorted: (address) => directUpdate(address, true),
-  emmett,
+const STORAGES: Record<string, (address: string) => Promise<Storage>> = {
+  direct: (address) => directUpdate(JSON.parse(address), false),
+  sorted: (address) => directUpdate(JSON.parse(address), true),
+  collected: (address) => collectedUpdates(JSON.parse(address)),
+  redis,
+  emmett: (address) => emmett(JSON.parse(address)),
   /** Stores nothing: the cost of HTTP, roles and validation alone. */
   ceiling: async () => ({ append: async () => {} }),
 }
@@ -37,11 +42,10 @@ const BODY_LIMIT_BYTES = 16 * 1024 * 1024
 /** Options of the service. Defaults: one shard, no replicas, a temporary data directory. */
 type ServeOptions = { shards?: number; replicas?: Address[]; dataDir?: string }
 
-async function main([peer = '', addressText = '', options = '{}']: string[]): Promise<void> {
-  const address = JSON.parse(addressText) as Address
+async function main([peer = '', address = '', options = '{}']: string[]): Promise<void> {
   const url =
     peer === 'tallybook'
-      ? await serveTallybook(address, JSON.parse(options) as ServeOptions)
+      ? await serveTallybook(JSON.parse(address), JSON.parse(options) as ServeOptions)
       : await servePeer(peer, address)
   console.log(`${peer} listens on ${url}`)
 }
@@ -71,7 +75,7 @@ async function serveTallybook(
   return service.url
 }
 
-async function servePeer(peer: string, address: Address): Promise<string> {
+async function servePeer(peer: string, address: string): Promise<string> {
   const storage = await STORAGES[peer]!(address)
   let position = 0
   const log = {
