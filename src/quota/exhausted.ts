@@ -69,8 +69,9 @@ export async function readUsedQuotas(
   periods: PeriodReads | null,
   { percent, hashes }: { percent: number; hashes: readonly string[] },
 ): Promise<QuotaUse[]> {
+  // As a subquery it is hashed, also in a plan that is made for any list.
   const isListed = transaction`
-    k.token_hash = any (${toTextArray(hashes, (hash) => hash)}::text[])`
+    k.token_hash in (select unnest(${toTextArray(hashes, (hash) => hash)}::text[]))`
   const rows = await transaction<Row[]>`
     ${selectKeys(
       transaction,

@@ -3,6 +3,7 @@ import type { Crossed, Subject } from '../events/types/rule-events.ts'
 import { RULE_EVENT_TYPES } from '../events/types/rule-events.ts'
 import { readHead } from '../log/read.ts'
 import { inSnapshot, type Sql, type Transaction, transact } from '../platform/postgres/pool.ts'
+import { toArray, toTextArray } from '../read-model/projections/array.ts'
 
 /** A rule that a subject crosses now, and the position of its RuleCrossed in shard 0. */
 export type Crossing = { rule: string; subject: Subject; position: number }
@@ -18,17 +19,48 @@ export function readCrossings(sql: Sql): Promise<Crossings> {
   return inSnapshot(sql, async (transaction) => {
     const [newest] = await transaction<{ position: string }[]>`
       select coalesce(max(r.position), -1) as position from rule_events r`
-    const rows = await transaction<
-      { rule: string; subject_kind: Subject['kind']; subject_id: string; position: string }[]
-    >`
+    const rows = await transaction<CrossingRow[]>`
       select c.rule, c.subject_kind, c.subject_id, c.position from crossings c order by c.position`
-    return {
-      newest: Number(newest!.position),
-      crossings: rows.map(({ rule, subject_kind, subject_id, position }) => ({
-        ...{ rule, subject: { kind: subject_kind, id: subject_id }, position: Number(position) },
-      })),
-    }
+    return { newest: Number(newest!.position), crossings: rows.map(toCrossing) }
   })
+}
+
+type CrossingRow = {
+  rule: string
+  subject_kind: Subject['kind']
+  subject_id: string
+  position: string
+}
+
+const toCrossing = ({ rule, subject_kind, subject_id, position }: CrossingRow): Crossing => ({
+  ...{ rule, subject: { kind: subject_kind, id: subject_id }, position: Number(position) },
+})
+
+/** How many subjects cross a rule now, and the newest of these crossings in order. */
+export type RuleCrossings = { crossed: number; newest: Crossing[] }
+
+/** Reads what crosses each rule now, by its name, with at most `limit` crossings of each. */
+export async function readNewestCrossings(
+  sql: Sql,
+  limit: number,
+): Promise<Map<string, RuleCrossings>> {
+  const rows = await sql<(CrossingRow & { crossed: number })[]>`
+    select c.rule, c.subject_kind, c.subject_id, c.position, c.crossed::float8 as crossed
+    from (
+      select
+        c.*, count(*) over (partition by c.rule) as crossed,
+        row_number() over (partition by c.rule order by c.position desc) as place
+      from crossings c
+    ) c
+    where c.place <= ${limit}
+    order by c.position`
+  const found = new Map<string, RuleCrossings>()
+  for (const row of rows) {
+    const of = found.get(row.rule) ?? { crossed: row.crossed, newest: [] }
+    found.set(row.rule, of)
+    of.newest.push(toCrossing(row))
+  }
+  return found
 }
 
 /** Counts what is crossed now. */
@@ -38,7 +70,7 @@ export async function countCrossings(sql: Sql): Promise<number> {
   return row!.count
 }
 
-/** Reads events of rules by their positions in shard 0. */
+/** Reads events of rules by their positions in shard 0, however many. */
 export async function readRuleEvents(
   sql: Sql | Transaction,
   positions: readonly number[],
@@ -47,7 +79,7 @@ export async function readRuleEvents(
   const rows = await sql<RuleEventRow[]>`
     select e.position, e.type, e.version, e.payload::text as payload
     from events e
-    where e.shard = 0 and e.position in ${sql(positions)}`
+    where e.shard = 0 and e.position = any (${toArray(positions, (one) => one)}::bigint[])`
   return new Map(rows.map((row) => [Number(row.position), decodeRuleEvent(row)]))
 }
 
@@ -82,26 +114,34 @@ export async function readImported(sql: Sql): Promise<void> {
       from events e
       where e.shard = 0 and e.position <= ${head} and e.type in ${transaction(RULE_EVENT_TYPES)}
       order by e.position`
-    for await (const some of rows.cursor(ROWS_AT_ONCE)) await noteEvents(transaction, some)
+    const crossed = new Map<string, Crossing>()
+    for await (const some of rows.cursor(ROWS_AT_ONCE)) {
+      const positions = toArray(some, ({ position }) => Number(position))
+      await transaction`
+        insert into rule_events (position) select unnest(${positions}::bigint[])`
+      for (const row of some) noteEvent(crossed, row)
+    }
+    await insertCrossings(transaction, [...crossed.values()])
     await transaction`update rule_folds set read_through = ${head}`
   })
 }
 
-async function noteEvents(transaction: Transaction, rows: readonly RuleEventRow[]): Promise<void> {
-  for (const row of rows) {
-    const { type, data } = decodeRuleEvent(row)
-    const { rule, subject } = data
-    await transaction`insert into rule_events (position) values (${row.position})`
-    if (type === 'RuleCrossed') {
-      await transaction`
-        insert into crossings (rule, subject_kind, subject_id, position)
-        values (${rule.name}, ${subject.kind}, ${subject.id}, ${row.position})
-        on conflict (rule, subject_kind, subject_id) do update set position = excluded.position`
-    } else {
-      await transaction`
-        delete from crossings c
-        where c.rule = ${rule.name} and c.subject_kind = ${subject.kind}
-          and c.subject_id = ${subject.id}`
-    }
-  }
+function noteEvent(crossed: Map<string, Crossing>, row: RuleEventRow): void {
+  const { type, data } = decodeRuleEvent(row)
+  const { rule, subject } = data
+  const key = keyOf(rule.name, subject)
+  if (type === 'RuleCleared') crossed.delete(key)
+  else crossed.set(key, { rule: rule.name, subject, position: Number(row.position) })
+}
+
+async function insertCrossings(sql: Transaction, crossings: readonly Crossing[]): Promise<void> {
+  await sql`
+    insert into crossings (rule, subject_kind, subject_id, position)
+    select * from unnest(
+      ${toTextArray(crossings, ({ rule }) => rule)}::text[],
+      ${toTextArray(crossings, ({ subject }) => subject.kind)}::text[],
+      ${toTextArray(crossings, ({ subject }) => subject.id)}::text[],
+      ${toArray(crossings, ({ position }) => position)}::bigint[]
+    )
+    on conflict (rule, subject_kind, subject_id) do nothing`
 }

@@ -34,12 +34,17 @@ export async function measureQuotas(
 ): Promise<MeasuredRule[]> {
   const wanted = { percent: Math.min(...rules.map(({ percent }) => percent)), hashes }
   const { uses, positions } = await readUses(options, wanted, heads)
-  return rules.map((rule) => ({
-    rule,
-    measured: uses
-      .filter(({ token_hash }) => (rule.token_hash ?? token_hash) === token_hash)
-      .map((use) => toMeasured(rule, use, positions)),
-  }))
+  const byHash = new Map(uses.map((use) => [use.token_hash, use]))
+  return rules.map((rule) => {
+    const one = rule.token_hash === undefined ? undefined : byHash.get(rule.token_hash)
+    const watched = rule.token_hash === undefined ? uses : one ? [one] : []
+    return { rule, measured: measureEach(rule, watched, positions) }
+  })
+}
+
+/** One at a time: many rules may watch the same 100,000 keys. */
+function* measureEach(rule: QuotaRule, uses: readonly QuotaUse[], through: Positions) {
+  for (const use of uses) yield toMeasured(rule, use, through)
 }
 
 async function readUses(

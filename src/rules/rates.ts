@@ -1,22 +1,16 @@
-import { ACT_TYPES } from '../events/act.ts'
-import { decodeEvent, postingsOf } from '../events/event.ts'
 import { covers, type Positions } from '../events/positions.ts'
 import type { RuleOf } from '../events/rule.ts'
-import { recordedAt } from '../log/read.ts'
 import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import type { Sql, Transaction } from '../platform/postgres/pool.ts'
 import { toArray } from '../read-model/projections/array.ts'
 import { CURRENT } from '../read-model/projections/index.ts'
 import type { AsOfQueries } from '../read-model/queries/as-of.ts'
 import { readNow } from '../read-model/queries/live.ts'
-import { liveGeneration, type Source } from '../read-model/queries/live-source.ts'
+import type { Source } from '../read-model/queries/live-source.ts'
+import { type ActCounts, Acts, add, type Counts, type RatedKind } from './acts.ts'
 import { type Measured, type MeasuredRule, toCount } from './decide.ts'
 
 type RateRule = RuleOf<'success_rate'>
-type RatedKind = RateRule['of']
-
-/** Requests and successes by account. */
-type Counts = Map<number, readonly [requests: bigint, successes: bigint]>
 
 /** Counts as of positions, kept while windows begin there. */
 type Kept = { positions: Positions; counts: Counts }
@@ -29,9 +23,11 @@ const MINUTE_MS = 60_000
  */
 export class Rates {
   #starts = new Map<string, Kept>()
-  #acts = new Map<string, Counts>()
+  readonly #acts: Acts
 
-  constructor(private readonly options: { sql: Sql; history: AsOfQueries }) {}
+  constructor(private readonly options: { sql: Sql; history: AsOfQueries }) {
+    this.#acts = new Acts(options)
+  }
 
   /**
    * Measures rules at a time (milliseconds since 1970). Throws TemporarilyUnavailable while the
@@ -39,30 +35,43 @@ export class Rates {
    */
   async measure(rules: readonly RateRule[], nowMs: number): Promise<MeasuredRule[]> {
     const starts = new Map<string, Kept>()
-    const acts = new Map<string, Counts>()
     const measured: MeasuredRule[] = []
     for (const kind of ['provider_group', 'api_key'] as const) {
       const some = rules.filter(({ of }) => of === kind)
-      if (some.length === 0) continue
-      const ids = [...new Set(some.map(({ id }) => id))].sort((a, b) => a - b)
-      const now = await this.#readNow(kind, ids)
-      for (const minutes of new Set(some.map((rule) => rule.minutes))) {
-        const since = startOfWindow(nowMs, minutes)
-        const start = await this.#readStart(starts, kind, ids, since)
-        if (!covers(now.positions, start.positions)) {
-          throw new TemporarilyUnavailable('projections behind')
-        }
-        const posted = await this.#readActs(acts, kind, ids, start.positions, now.positions)
-        for (const rule of some.filter((one) => one.minutes === minutes)) {
-          const grown = subtract(now.value, start.counts, rule.id)
-          const counts = subtract(new Map([[rule.id, grown]]), posted, rule.id)
-          measured.push({ rule, measured: [toMeasured(rule, counts, start, now.positions)] })
-        }
-      }
+      if (some.length > 0) measured.push(...(await this.#measureKind(kind, some, nowMs, starts)))
     }
     this.#starts = starts
-    this.#acts = acts
     return measured
+  }
+
+  async #measureKind(
+    kind: RatedKind,
+    rules: readonly RateRule[],
+    nowMs: number,
+    starts: Map<string, Kept>,
+  ): Promise<MeasuredRule[]> {
+    const ids = [...new Set(rules.map(({ id }) => id))].sort((a, b) => a - b)
+    const { value: now, positions: through } = await this.#readNow(kind, ids)
+    const byMinutes = new Map<number, Kept>()
+    for (const minutes of new Set(rules.map((rule) => rule.minutes))) {
+      const start = await this.#readStart(starts, kind, ids, startOfWindow(nowMs, minutes))
+      if (!covers(through, start.positions)) {
+        throw new TemporarilyUnavailable('projections behind')
+      }
+      byMinutes.set(minutes, start)
+    }
+    const after = Math.min(...[...byMinutes.values()].map(({ positions }) => positions[0]!))
+    const acts = await this.#acts.read(kind, ids, { after, through: through[0]! })
+    return [...byMinutes].flatMap(([minutes, start]) => {
+      const posted = sumAfter(acts, start.positions[0]!)
+      return rules
+        .filter((rule) => rule.minutes === minutes)
+        .map((rule) => {
+          const grown = new Map([[rule.id, subtract(now, start.counts, rule.id)]])
+          const counts = subtract(grown, posted, rule.id)
+          return { rule, measured: [toMeasured(rule, counts, start, through)] }
+        })
+    })
   }
 
   #readNow(kind: RatedKind, ids: readonly number[]) {
@@ -91,31 +100,6 @@ export class Rates {
     }
     starts.set(key, start)
     return start
-  }
-
-  /** Adds up what acts in a window added to accounts. */
-  async #readActs(
-    acts: Map<string, Counts>,
-    kind: RatedKind,
-    ids: readonly number[],
-    from: Positions,
-    through: Positions,
-  ): Promise<Counts> {
-    const { sql } = this.options
-    const rows = await sql<{ position: string }[]>`
-      select t.position
-      from acts t
-      where t.generation = ${liveGeneration(sql, 'bookkeeping')}
-        and t.position > ${from[0]!} and t.position <= ${through[0]!}`
-    const sums: Counts = new Map()
-    for (const { position } of rows) {
-      const key = `${kind} ${position} ${ids.join()}`
-      // An act may be large: it is read once for all evaluations whose windows have it.
-      const counts = this.#acts.get(key) ?? (await readAct(sql, position, kind, new Set(ids)))
-      acts.set(key, counts)
-      for (const [id, [requests, successes]] of counts) add(sums, id, requests, successes)
-    }
-    return sums
   }
 }
 
@@ -148,35 +132,14 @@ async function readCounts(
   )
 }
 
-async function readAct(
-  sql: Sql,
-  position: string,
-  kind: RatedKind,
-  ids: ReadonlySet<number>,
-): Promise<Counts> {
-  const [row] = await sql<
-    { type: string; version: number; recorded_at: string; payload: string }[]
-  >`
-    select e.type, e.version, ${recordedAt(sql)}, e.payload::text as payload
-    from events e
-    where e.shard = 0 and e.position = ${position} and e.type in ${sql(ACT_TYPES)}`
-  const counts: Counts = new Map()
-  const event = decodeEvent(row!.type, row!.version, row!.payload)
-  for (const postings of postingsOf(event, row!.recorded_at)) {
-    if (postings.kind !== kind) continue
-    const accounts = postings.accounts
-    const [requests, successes] = postings.sums
-    for (let i = postings.start; i < postings.end; i++) {
-      const account = Number(typeof accounts === 'number' ? accounts : accounts[i])
-      if (ids.has(account)) add(counts, account, BigInt(requests![i]!), BigInt(successes![i]!))
-    }
+/** Adds up what acts after a position added to accounts. */
+function sumAfter(acts: ActCounts, after: number): Counts {
+  const sums: Counts = new Map()
+  for (const [position, counts] of acts) {
+    if (position <= after) continue
+    for (const [id, [requests, successes]] of counts) add(sums, id, requests, successes)
   }
-  return counts
-}
-
-function add(counts: Counts, id: number, requests: bigint, successes: bigint): void {
-  const [otherRequests, otherSuccesses] = counts.get(id) ?? [0n, 0n]
-  counts.set(id, [otherRequests + requests, otherSuccesses + successes])
+  return sums
 }
 
 function subtract(all: Counts, some: Counts, id: number): readonly [bigint, bigint] {

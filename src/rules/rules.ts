@@ -3,6 +3,7 @@ import type { Positions } from '../events/positions.ts'
 import type { RuleKind, RuleOf, RuleRow } from '../events/rule.ts'
 import type { Catalog } from '../log/catalog/catalog.ts'
 import { Poll } from '../platform/async/poll.ts'
+import { runInTurns } from '../platform/async/turns.ts'
 import { isUnavailable, TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import type { Pools } from '../platform/postgres/pool.ts'
 import { toMicroseconds } from '../platform/postgres/timestamp.ts'
@@ -12,7 +13,7 @@ import type { AsOfQueries } from '../read-model/queries/as-of.ts'
 import { readSilences } from '../sources/read.ts'
 import { appendRuleEvent } from './append.ts'
 import { type Crossing, readCrossings, readImported, readRuleEvents } from './crossings.ts'
-import { decide, type MeasuredRule, toCount } from './decide.ts'
+import { decide, type Measured, type MeasuredRule, toCount, toEvent } from './decide.ts'
 import { measureQuotas } from './quotas.ts'
 import { Rates } from './rates.ts'
 
@@ -80,12 +81,13 @@ export class Rules {
     const { at } = clock!
     const heads = await projector.readHeads()
     const { measured, skipped } = await this.#measure(rules, crossings, heads, Date.parse(at))
-    const positions = crossings.map(({ position }) => position)
-    const crossed = await readRuleEvents(pools.read, positions)
-    const events = decide({ at, heads, measured, skipped, crossings, crossed })
+    const evaluation = { at, heads, measured, skipped, crossings }
+    const changes = await runInTurns(decide(evaluation, MAX_EVENTS))
+    const over = changes.flatMap((change) => ('crossing' in change ? change.crossing.position : []))
+    const crossed = await readRuleEvents(pools.read, over)
     let before = newest
     let appended = 0
-    for (const event of events.slice(0, MAX_EVENTS)) {
+    for (const event of changes.map((change) => toEvent(change, crossed))) {
       if (isStopped()) break
       const position = await appendRuleEvent(pools.append, before, event)
       // Another instance has evaluated, too: what it found is read the next time.
@@ -97,14 +99,14 @@ export class Rules {
     return appended
   }
 
-  /** Measures all rules; those of a kind that can't be measured now are skipped. */
+  /** Measures all rules. Those of a kind that can't be measured, for any reason, are skipped. */
   async #measure(
     rules: readonly RuleRow[],
     crossings: readonly Crossing[],
     heads: Positions,
     nowMs: number,
   ): Promise<{ measured: MeasuredRule[]; skipped: Set<string> }> {
-    const { pools, projector, history } = this.options
+    const { pools, catalog, projector, history, logger } = this.options
     const measured: MeasuredRule[] = []
     const skipped = new Set<string>()
     const measure = async <Kind extends RuleKind>(
@@ -116,7 +118,8 @@ export class Rules {
       try {
         measured.push(...(await read(some)))
       } catch (error) {
-        if (!(error instanceof TemporarilyUnavailable)) throw error
+        if (!isUnavailable(error))
+          logger.error({ err: error, kind }, 'rules: could not be measured')
         for (const { name } of some) skipped.add(name)
       }
     }
@@ -125,7 +128,11 @@ export class Rules {
     }
     await measure('success_rate', async (some) => {
       await reach()
-      return this.#rates.measure(some, nowMs)
+      // What is retired counts nothing any more.
+      const { providerGroups, apiKeys } = catalog
+      const isThere = ({ of, id }: RuleOf<'success_rate'>) =>
+        (of === 'api_key' ? apiKeys : providerGroups).has(id)
+      return this.#rates.measure(some.filter(isThere), nowMs)
     })
     await measure('quota', async (some) => {
       await reach()
@@ -144,17 +151,19 @@ export class Rules {
     const { pools, sources } = this.options
     if (!(await sources.catchUp(CATCH_UP_MS))) throw behind()
     const silences = await readSilences(pools.read)
-    return rules.map((rule) => ({
-      rule,
-      measured: silences
-        .filter(({ source }) => (rule.source ?? source) === source)
-        .map(({ source, silent, seconds, expected }) => ({
-          subject: { kind: 'source', id: source },
-          state: silent ? 'crossed' : 'clear',
-          value: { silent_seconds: toCount(seconds), expected_seconds: toCount(expected) },
-          through,
-        })),
-    }))
+    const all = silences.map(
+      ({ source, silent, seconds, expected }): Measured => ({
+        subject: { kind: 'source', id: source },
+        state: silent ? 'crossed' : 'clear',
+        value: { silent_seconds: toCount(seconds), expected_seconds: toCount(expected) },
+        through,
+      }),
+    )
+    const byName = new Map(all.map((one) => [one.subject.id, one]))
+    return rules.map((rule) => {
+      const one = rule.source === undefined ? undefined : byName.get(rule.source)
+      return { rule, measured: rule.source === undefined ? all : one ? [one] : [] }
+    })
   }
 
   async #measureVerifications(

@@ -1,26 +1,23 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import pino from 'pino'
-import { Catalog } from '../../src/log/catalog/catalog.ts'
-import { refreshCatalog } from '../../src/log/catalog/refresh.ts'
-import { openPools, type Pools } from '../../src/platform/postgres/pool.ts'
-import { Projector } from '../../src/read-model/projector/projector.ts'
-import { AsOfQueries } from '../../src/read-model/queries/as-of.ts'
-import { Rules } from '../../src/rules/rules.ts'
-import { Sources } from '../../src/sources/sources.ts'
 import { parametersOf, runsOf, timeoutOf } from '../property/runs.ts'
 import { TEST_INTERVALS } from '../support/intervals.ts'
 import { startTestService, type TestService } from '../support/service.ts'
-import { fails, putRules, type Recorded, readRecorded } from './support.ts'
+import {
+  type Evaluator,
+  fails,
+  openEvaluator,
+  putRules,
+  type Recorded,
+  readRecorded,
+} from './support.ts'
 
 // Three processes that all take themselves for the owner of shard 0 evaluate the same rules at
 // once, after each of a random sequence of changes. Each crossing and each clearing is recorded
 // once, and afterwards what is crossed is what the numbers say.
 
-const logger = pino({ level: 'silent' })
-
 let service: TestService
-let evaluators: { rules: Rules; projector: Projector; pools: Pools }[] = []
+let evaluators: Evaluator[] = []
 
 beforeAll(async () => {
   // The service itself does not evaluate.
@@ -34,32 +31,12 @@ beforeAll(async () => {
     ],
     keys: ['a', 'b'].map((token_hash) => ({ token_hash, quota_limit: 100 })),
   })
-  evaluators = Array.from({ length: 3 }, makeEvaluator)
+  evaluators = Array.from({ length: 3 }, () => openEvaluator(service))
 })
 afterAll(async () => {
-  for (const { projector, pools } of evaluators) {
-    await projector.stop()
-    await pools.close()
-  }
+  for (const { close } of evaluators) await close()
   await service.end()
 })
-
-function makeEvaluator() {
-  const { address } = service.database
-  const { shards } = service
-  const pools = openPools(address, shards)
-  const projector = new Projector(pools, shards, logger)
-  projector.start()
-  const catalog = new Catalog()
-  const rules = new Rules({
-    ...{ pools, catalog, projector, logger, owns: () => true, evaluateIntervalMs: 1_000_000 },
-    refresh: () => refreshCatalog(pools.append, catalog),
-    history: new AsOfQueries(pools, shards),
-    sources: new Sources({ sql: pools.project, shards, logger }),
-    onAppended: () => {},
-  })
-  return { rules, projector, pools }
-}
 
 type Change =
   | { kind: 'flush'; id: number; requests: number; failures: number }

@@ -3,10 +3,25 @@ import fc from 'fast-check'
 import type { RuleRow } from '../../src/events/rule.ts'
 import type { Subject } from '../../src/events/types/rule-events.ts'
 import { type Crossing, keyOf, type RuleEvent } from '../../src/rules/crossings.ts'
-import { decide, type MeasuredRule } from '../../src/rules/decide.ts'
+import {
+  type Change,
+  decide,
+  type Evaluation,
+  type MeasuredRule,
+  toEvent,
+} from '../../src/rules/decide.ts'
 import { parametersOf, runsOf } from '../property/runs.ts'
 
 // What is decided changes what is crossed into what was measured, by one event for each change.
+
+/** Decides to the end, and returns what has changed. */
+function decideAll(on: Evaluation, limit: number): Change[] {
+  const steps = decide(on, limit)
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return value
+  }
+}
 
 const at = '2026-01-31T12:00:00.000000+00:00'
 const ruleOf = (name: string): RuleRow => ({ name, kind: 'quota', percent: 80 })
@@ -49,9 +64,8 @@ test('each change is one event, and nothing else is', () => {
         ),
       }))
       const skips = new Set(skipped)
-      const decided = decide({
-        ...{ at, heads: [1], measured, skipped: skips, crossings, crossed: events },
-      })
+      const on = { at, heads: [1], measured, skipped: skips, crossings }
+      const decided = decideAll(on, pairs.length).map((change) => toEvent(change, events))
       const expected = pairs.flatMap((pair, i) => {
         const isCrossed = crossed.includes(pair)
         if (skips.has(pair.name)) return []
@@ -68,6 +82,11 @@ test('each change is one event, and nothing else is', () => {
       expect(keyed(rows)).toEqual(keyed(expected))
       const keys = decided.map(({ data }) => keyOf(data.rule.name, data.subject))
       expect(new Set(keys).size).toBe(keys.length)
+      // With a limit, it is the first of them.
+      for (const limit of [0, 1, 3]) {
+        const some = decideAll(on, limit).map((change) => toEvent(change, events))
+        expect(some).toEqual(decided.slice(0, limit))
+      }
     }),
     parametersOf(runsOf(200)),
   )

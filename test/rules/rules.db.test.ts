@@ -205,6 +205,7 @@ describe('a change with rules', () => {
     ['no id', { ...rate, id: null }],
     ['another account', { ...rate, of: 'key' }],
     ['two days', { ...rate, minutes: 2_880 }],
+    ['a key in blanks', { name: 'r', kind: 'quota', percent: 80, token_hash: ' a' }],
     ['a NUL in a source', { name: 'r', kind: 'silent_source', source: 'a\0' }],
   ])('with %s is refused', async (_, rule) => {
     await expectProblem(await put(rule), 400, 'invalid catalog')
@@ -220,5 +221,16 @@ describe('a change with rules', () => {
       Array.from({ length: count }, (_, i) => fails(`r${i}`, 9, { minutes: i + 1 }))
     expect((await put(...windows(19))).status).toBe(200)
     await expectProblem(await put(...windows(20)), 409, 'too many rules')
+    // Rules that watch every key or every source.
+    const general = (count: number) =>
+      Array.from({ length: count }, (_, i) =>
+        i % 2 === 0
+          ? { name: `r${i}`, kind: 'quota', percent: i + 1 }
+          : { name: `r${i}`, kind: 'silent_source' },
+      )
+    expect((await put(...general(20))).status).toBe(200)
+    await expectProblem(await put(...general(21)), 409, 'too many rules')
+    const one = { name: 'r20', kind: 'quota', percent: 1, token_hash: 'a' }
+    expect((await put(one)).status).toBe(200)
   })
 })

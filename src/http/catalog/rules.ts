@@ -14,13 +14,16 @@ import {
 import type { Catalog } from '../../log/catalog/catalog.ts'
 import type { Conflict } from './merge.ts'
 
-/** The `error` of a change that would leave more than MAX_RULES, or more than MAX_WINDOWS. */
+/** The `error` of a change that would leave more than MAX_RULES, MAX_WINDOWS or MAX_GENERAL. */
 export const TOO_MANY_RULES = 'too many rules'
 
 const DEFAULT_MIN_REQUESTS = 20
 
 /** How many different windows rules may have: each is a read of the past once a minute. */
 const MAX_WINDOWS = 20
+
+/** How many rules may watch every key or every source: each looks at 100,000 of them. */
+const MAX_GENERAL = 20
 
 const KINDS = ['success_rate', 'quota', 'silent_source', 'failed_verification'] as const
 
@@ -79,6 +82,10 @@ export function findInRule(body: RuleBody): string | null {
     const value = body[member as keyof RuleBody] ?? null
     if (isRequired && value === null) return `.${member} is required of a ${body.kind} rule.`
   }
+  const { token_hash } = body
+  if (token_hash && token_hash.trim() !== token_hash) {
+    return '.token_hash has leading or trailing white space.'
+  }
   const isValid = textsOfRules([toRow(body)]).every(isStorable)
   return isValid ? null : ' contains a NUL or a lone surrogate.'
 }
@@ -87,19 +94,27 @@ export function findInRule(body: RuleBody): string | null {
 export function mergeRules(catalog: Catalog, rules: readonly RuleBody[]): RuleRow[] | Conflict {
   const rows = rules.map(toRow)
   const all = new Map([...catalog.rules, ...rows.map((row) => [row.name, row] as const)])
-  const windows = new Set(
-    [...all.values()].flatMap((row) => (row.kind === 'success_rate' ? row.minutes : [])),
-  )
+  const found = [...all.values()]
+  const windows = new Set(found.flatMap((row) => (row.kind === 'success_rate' ? row.minutes : [])))
   if (windows.size > MAX_WINDOWS) {
-    const detail =
-      `rules: they would have ${windows.size} different \`minutes\`; at most ${MAX_WINDOWS} are ` +
-      'possible.'
-    return { error: TOO_MANY_RULES, detail }
+    return tooMany(`${windows.size} different \`minutes\` would be there`, MAX_WINDOWS)
   }
-  if (all.size <= MAX_RULES) return rows
-  const detail = `rules: ${all.size} would be there; at most ${MAX_RULES} can be. End others first.`
-  return { error: TOO_MANY_RULES, detail }
+  const general = found.filter(isGeneral).length
+  if (general > MAX_GENERAL) {
+    return tooMany(`${general} that watch every key or source would be there`, MAX_GENERAL)
+  }
+  return all.size > MAX_RULES ? tooMany(`${all.size} would be there`, MAX_RULES) : rows
 }
+
+const tooMany = (what: string, limit: number): Conflict => ({
+  error: TOO_MANY_RULES,
+  detail: `rules: ${what}; at most ${limit} can be. End others first.`,
+})
+
+/** True for a rule that watches every key or every source. */
+const isGeneral = (row: RuleRow): boolean =>
+  (row.kind === 'quota' && row.token_hash === undefined) ||
+  (row.kind === 'silent_source' && row.source === undefined)
 
 /** `findInRule` has checked that the members of its kind are there. */
 function toRow({ name, kind, of, id, ...body }: RuleBody): RuleRow {

@@ -1,7 +1,7 @@
 import { Elysia } from 'elysia'
 import type { CatalogWriter } from '../../log/catalog/change.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
-import { readCrossings, readRuleEvents } from '../../rules/crossings.ts'
+import { readNewestCrossings, readRuleEvents } from '../../rules/crossings.ts'
 import type { Admission } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import { jsonResponse } from '../json.ts'
@@ -23,23 +23,19 @@ export function ruleRoutes(
     (context) =>
       admission.admitRead(context, async () => {
         await catalogWriter.refresh()
-        const { crossings } = await readCrossings(pools.read)
+        const crossings = await readNewestCrossings(pools.read, MAX_LISTED)
         const rules = [...catalogWriter.catalog.rules.values()]
-        const listed = rules.flatMap(({ name }) =>
-          crossings.filter(({ rule }) => rule === name).slice(-MAX_LISTED),
-        )
+        const listed = rules.flatMap(({ name }) => crossings.get(name)?.newest ?? [])
         const positions = listed.map(({ position }) => position)
         const events = await readRuleEvents(pools.read, positions)
-        const items = rules.map((rule) => ({
-          ...rule,
-          crossed: crossings.filter((one) => one.rule === rule.name).length,
-          crossings: listed
-            .filter((one) => one.rule === rule.name)
-            .map(({ subject, position }) => {
-              const { value, at } = events.get(position)!.data
-              return { subject, value, since: at, position: `0/${position}` }
-            }),
-        }))
+        const items = rules.map((rule) => {
+          const { crossed = 0, newest = [] } = crossings.get(rule.name) ?? {}
+          const shown = newest.map(({ subject, position }) => {
+            const { value, at } = events.get(position)!.data
+            return { subject, value, since: at, position: `0/${position}` }
+          })
+          return { ...rule, crossed, crossings: shown }
+        })
         return jsonResponse({ items: items.sort((a, b) => (a.name < b.name ? -1 : 1)) })
       }),
     { roles: ['admin', 'auditor'], query: NoQuery, detail: details.list },
