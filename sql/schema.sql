@@ -880,9 +880,15 @@ END));
 
 CREATE INDEX unknown_taken_name ON tallybook.unknown_taken USING btree (generation, kind, name);
 
-CREATE INDEX webhook_deliveries_due ON tallybook.webhook_deliveries USING btree (next_attempt_at) WHERE (state = 'pending'::text);
+CREATE INDEX webhook_deliveries_attempted ON tallybook.webhook_deliveries USING btree (webhook, last_attempt_at) WHERE (last_attempt_at IS NOT NULL);
+
+CREATE INDEX webhook_deliveries_due ON tallybook.webhook_deliveries USING btree (webhook, next_attempt_at, "position") WHERE (state = 'pending'::text);
 
 CREATE INDEX webhook_deliveries_finished ON tallybook.webhook_deliveries USING btree (finished_at) WHERE (state <> 'pending'::text);
+
+CREATE INDEX webhook_deliveries_given_up ON tallybook.webhook_deliveries USING btree (webhook) WHERE (state = 'given_up'::text);
+
+CREATE INDEX webhook_deliveries_newest ON tallybook.webhook_deliveries USING btree ("position", webhook);
 
 -- view flush_entries
  SELECT e.shard,

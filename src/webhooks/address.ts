@@ -43,23 +43,39 @@ export function isAllowed(address: string, networks: net.BlockList | null): bool
   return networks?.check(bare, net.isIPv6(bare) ? 'ipv6' : 'ipv4') ?? false
 }
 
-/** An address to connect to, or why there is none. */
+/** Resolves a host to all of its addresses; none if it is unknown. */
+export type Resolve = (host: string) => Promise<string[]>
+
+const resolveHost: Resolve = async (host) => {
+  const found = await lookup(host, { all: true, verbatim: true }).catch(() => [])
+  return found.map(({ address }) => address)
+}
+
+/** How many addresses of a host are tried, one after the other. */
+const MAX_ADDRESSES = 3
+
+/** The addresses to connect to, or why there is none. */
 export type Found =
-  | { address: string }
+  | { addresses: string[] }
   | { error: 'host unknown' | 'address refused' | 'https required' }
 
 /**
- * Resolves the host of a URL to an address to which webhooks may go: a public one with HTTPS, or
- * one in an allowed network.
+ * Resolves the host of a URL to the addresses to which webhooks may go: public ones with HTTPS, or
+ * those in an allowed network.
  */
-export async function findAddress(url: URL, networks: net.BlockList | null): Promise<Found> {
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
-  const found = await lookup(host, { all: true, verbatim: true }).catch(() => [])
+export async function findAddresses(
+  url: URL,
+  networks: net.BlockList | null,
+  resolve: Resolve = resolveHost,
+): Promise<Found> {
+  const found = await resolve(hostOf(url))
   if (found.length === 0) return { error: 'host unknown' }
-  const addresses = found.map(({ address }) => address)
-  const allowed = addresses.find((address) => isAllowed(address, networks))
-  if (allowed !== undefined) return { address: allowed }
-  const address = addresses.find(isPublic)
-  if (address === undefined) return { error: 'address refused' }
-  return url.protocol === 'https:' ? { address } : { error: 'https required' }
+  const allowed = found.filter((address) => isAllowed(address, networks))
+  if (allowed.length > 0) return { addresses: allowed.slice(0, MAX_ADDRESSES) }
+  const addresses = found.filter(isPublic).slice(0, MAX_ADDRESSES)
+  if (addresses.length === 0) return { error: 'address refused' }
+  return url.protocol === 'https:' ? { addresses } : { error: 'https required' }
 }
+
+/** Returns the host of a URL: a name, or an address without brackets. */
+export const hostOf = (url: URL): string => url.hostname.replace(/^\[(.*)\]$/, '$1')

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { Poll } from '../platform/async/poll.ts'
+import { Semaphore } from '../platform/async/semaphore.ts'
 import { isUnavailable } from '../platform/postgres/errors.ts'
 import type { Pools } from '../platform/postgres/pool.ts'
 import { readContents, testContent, toMessage } from './message.ts'
@@ -7,6 +8,7 @@ import {
   type Due,
   deleteOld,
   giveBack,
+  makeFutureDue,
   queueEvents,
   readDueWebhooks,
   recordOutcome,
@@ -15,12 +17,16 @@ import {
 import { type Outcome, type SendOptions, send } from './send.ts'
 import { readTarget, type Target } from './store.ts'
 
-/** Attempts under way at once, to one webhook and to all. */
+/**
+ * Attempts under way at once, to one webhook and to all. A webhook without any may always begin
+ * one: those that never answer would otherwise take every turn.
+ */
 const MAX_OF_ONE = 4
 const MAX_OF_ALL = 16
 
-/** How often (ms) old deliveries are deleted. */
+/** How often (ms) old deliveries are deleted, and those of a wrong clock are looked for. */
 const DELETE_INTERVAL_MS = 3_600_000
+const CLOCK_INTERVAL_MS = 60_000
 
 export type DelivererOptions = {
   pools: Pools
@@ -41,7 +47,9 @@ export class Deliverer {
   readonly #running = new Set<Promise<void>>()
   readonly #stopping = new AbortController()
   readonly #poll: Poll
+  readonly #tests = new Semaphore(MAX_OF_ONE)
   #deletedAt = Number.NEGATIVE_INFINITY
+  #clockCheckedAt = Number.NEGATIVE_INFINITY
 
   constructor(private readonly options: DelivererOptions) {
     this.#poll = new Poll(() => this.#deliver(), options.pollIntervalMs)
@@ -63,31 +71,36 @@ export class Deliverer {
     await Promise.all(this.#running)
   }
 
-  /** Makes one attempt of a test delivery. */
+  /** Makes one attempt of a test delivery. Few are made at a time. */
   test(name: string, target: Target): Promise<Outcome> {
-    const now = new Date()
-    const message = toMessage(target, testContent(name, now), unixSeconds(now))
-    return send(message, this.options.sending, this.#stopping.signal)
+    return this.#tests.run(() => {
+      const now = new Date()
+      const message = toMessage(target, testContent(name, now), unixSeconds(now))
+      return send(message, this.options.sending, this.#stopping.signal)
+    })
   }
 
   async #deliver(): Promise<void> {
     const { pools, owns, logger } = this.options
     if (!owns(0)) return
     try {
-      await this.#deleteOld()
+      await this.#keepHouse()
       await queueEvents(pools.project)
       for (const webhook of await readDueWebhooks(pools.project)) {
         if (this.#poll.isStopped) return
-        const free = Math.min(
-          MAX_OF_ONE - (this.#underWay.get(webhook) ?? 0),
-          MAX_OF_ALL - this.#running.size,
-        )
+        const free = this.#countFree(webhook)
         if (free <= 0) continue
         for (const due of await takeDue(pools.project, webhook, free)) this.#begin(due)
       }
     } catch (error) {
       if (!isUnavailable(error)) logger.error({ err: error }, 'webhooks: could not be sent')
     }
+  }
+
+  #countFree(webhook: string): number {
+    const own = this.#underWay.get(webhook) ?? 0
+    const free = Math.min(MAX_OF_ONE - own, MAX_OF_ALL - this.#running.size)
+    return own === 0 ? Math.max(1, free) : free
   }
 
   #begin(due: Due): void {
@@ -126,10 +139,17 @@ export class Deliverer {
     }
   }
 
-  async #deleteOld(): Promise<void> {
-    if (performance.now() - this.#deletedAt < DELETE_INTERVAL_MS) return
-    await deleteOld(this.options.pools.project)
-    this.#deletedAt = performance.now()
+  /** Does what has to be done now and then. */
+  async #keepHouse(): Promise<void> {
+    const { project } = this.options.pools
+    if (performance.now() - this.#clockCheckedAt >= CLOCK_INTERVAL_MS) {
+      await makeFutureDue(project)
+      this.#clockCheckedAt = performance.now()
+    }
+    if (performance.now() - this.#deletedAt >= DELETE_INTERVAL_MS) {
+      await deleteOld(project)
+      this.#deletedAt = performance.now()
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Sql } from '../platform/postgres/pool.ts'
+import type { Sql, Transaction } from '../platform/postgres/pool.ts'
 import { toMilliseconds } from '../platform/postgres/timestamp.ts'
 import { delayAfter } from './backoff.ts'
 import type { Outcome } from './send.ts'
@@ -28,10 +28,10 @@ export type Delivery = {
 }
 
 /**
- * Makes the deliveries of new events, one for each webhook that is enabled. Any number of processes
- * may do so at once: the rows of webhooks are locked.
+ * Makes the deliveries of new events, one for each webhook that is enabled. Events that were
+ * imported need none. Any number of processes may do so at once: the rows of webhooks are locked.
  */
-export async function queueEvents(sql: Sql): Promise<void> {
+export async function queueEvents(sql: Sql | Transaction): Promise<void> {
   const news = await sql`
     select from webhooks w
     where w.queued_through < (select max(r.position) from rule_events r)
@@ -50,7 +50,8 @@ export async function queueEvents(sql: Sql): Promise<void> {
     insert into webhook_deliveries (webhook, position, state, attempts, next_attempt_at)
     select b.name, r.position, 'pending', 0, clock_timestamp()
     from behind b
-      join rule_events r on r.position > b.queued_through
+      cross join rule_folds f
+      join rule_events r on r.position > greatest(b.queued_through, f.read_through)
     where b.is_enabled
     on conflict (webhook, position) do nothing`
 }
@@ -58,11 +59,29 @@ export async function queueEvents(sql: Sql): Promise<void> {
 /** Returns the enabled webhooks that have deliveries that are due. */
 export async function readDueWebhooks(sql: Sql): Promise<string[]> {
   const rows = await sql<{ name: string }[]>`
-    select distinct w.name
+    select w.name
     from webhooks w
-      join webhook_deliveries d on d.webhook = w.name
-    where w.is_enabled and d.state = 'pending' and d.next_attempt_at <= clock_timestamp()`
+    where w.is_enabled and exists (
+      select from webhook_deliveries d
+      where d.webhook = w.name and d.state = 'pending' and d.next_attempt_at <= clock_timestamp()
+    )
+    order by w.name`
   return rows.map(({ name }) => name)
+}
+
+/**
+ * Makes due what was attempted or queued in the future, while the clock of the database was wrong.
+ * Nothing else waits for longer than it should once the clock was set back.
+ */
+export async function makeFutureDue(sql: Sql): Promise<void> {
+  await sql`
+    update webhook_deliveries d
+    set next_attempt_at = clock_timestamp(), last_attempt_at = least(
+      d.last_attempt_at, clock_timestamp()
+    )
+    where d.state = 'pending'
+      and coalesce(d.last_attempt_at, d.next_attempt_at)
+        > clock_timestamp() + make_interval(secs => ${LEASE_S})`
 }
 
 /** Takes up to `limit` deliveries of a webhook that are due, which no other process then takes. */
@@ -101,13 +120,18 @@ export async function recordOutcome(
   const delay = isDelivered(outcome) ? null : delayAfter(attempt, Math.random())
   const state = isDelivered(outcome) ? 'delivered' : delay === null ? 'given_up' : 'pending'
   const rows = await sql`
-    with changed as (
+    -- First, as whoever deletes it does: neither waits for the other then.
+    with webhook as materialized (
+      select w.name from webhooks w where w.name = ${webhook} for update
+    ),
+    changed as (
       update webhook_deliveries d
       set
         state = ${state}, status = ${outcome.status}, error = ${outcome.error},
         next_attempt_at = clock_timestamp() + make_interval(secs => ${delay}),
         finished_at = case when ${state} <> 'pending' then clock_timestamp() end
-      where d.webhook = ${webhook} and d.position = ${position} and d.attempts = ${attempt}
+      from webhook w
+      where d.webhook = w.name and d.position = ${position} and d.attempts = ${attempt}
         and d.state = 'pending'
       returning d.webhook
     )
@@ -157,8 +181,12 @@ export async function countDeliveries(
   return row!
 }
 
-/** Deletes deliveries that were finished long ago. */
+/** Deletes deliveries that were finished long ago, and secrets that sign no more. */
 export async function deleteOld(sql: Sql): Promise<void> {
+  await sql`
+    update webhooks w
+    set previous_secret = null, previous_until = null
+    where w.previous_until < clock_timestamp()`
   await sql`
     delete from webhook_deliveries d
     where d.state <> 'pending' and d.finished_at < clock_timestamp() - ${KEPT}::interval`

@@ -4,7 +4,7 @@ import net from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { version } from '../../package.json'
 import { withinOr } from '../platform/async/deadline.ts'
-import { findAddress } from './address.ts'
+import { findAddresses, hostOf, type Resolve } from './address.ts'
 
 /** What an attempt came to: the status of the answer, or why there was none. */
 export type Outcome = { status: number; error: null } | { status: null; error: SendError }
@@ -28,6 +28,8 @@ export type SendOptions = {
   answerWithinMs: number
   /** Certificates of further authorities, in PEM. */
   authorities?: string[]
+  /** Resolves hosts; the system does by default. */
+  resolve?: Resolve
 }
 
 /** A request with its signed headers. */
@@ -36,30 +38,52 @@ export type Message = { url: string; body: string; headers: Record<string, strin
 const failed = (error: SendError): Outcome => ({ status: null, error })
 
 /**
- * Posts a message, once. It connects to the very address that was checked, follows no redirect, and
- * closes the connection when the status has arrived. Never rejects.
+ * Posts a message, once. It connects to the very addresses that were checked, to the next one only
+ * if it could not connect to the one before, follows no redirect, and closes the connection when
+ * the status has arrived. Never rejects.
  */
 export async function send(
-  { url: text, body, headers }: Message,
+  message: Message,
   options: SendOptions,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const url = new URL(text)
-  const { connectWithinMs, answerWithinMs, networks } = options
-  const looked = await withinOr(connectWithinMs, findAddress(url, networks), null)
+  const url = new URL(message.url)
+  const { connectWithinMs, networks, resolve } = options
+  const looking = until(signal, findAddresses(url, networks, resolve))
+  const looked = await withinOr(connectWithinMs, looking, null)
+  if (signal.aborted) return failed('stopped')
   if (looked === null) return failed('no answer in time')
   if ('error' in looked) return failed(looked.error)
-  if (signal.aborted) return failed('stopped')
+  const { addresses } = looked
+  const each = { ...options, connectWithinMs: connectWithinMs / addresses.length }
+  let last: Attempted = { outcome: failed('connection failed'), isConnected: false }
+  for (const address of addresses) {
+    last = await post(url, address, message, each, signal)
+    if (last.isConnected || last.outcome.error === 'stopped') break
+  }
+  return last.outcome
+}
+
+/** What came of one connection, and whether there was one. */
+type Attempted = { outcome: Outcome; isConnected: boolean }
+
+function post(
+  url: URL,
+  address: string,
+  { body, headers }: Message,
+  { connectWithinMs, answerWithinMs, authorities }: SendOptions,
+  signal: AbortSignal,
+): Promise<Attempted> {
   return new Promise((resolve) => {
     const isHttps = url.protocol === 'https:'
     const request = (isHttps ? https : http).request({
-      host: looked.address,
+      host: address,
       port: url.port || (isHttps ? 443 : 80),
       path: url.pathname + url.search,
       method: 'POST',
       // A connection of its own, and none through the proxy of an agent.
       agent: false,
-      ...(isHttps && { ...nameOf(url), ...(options.authorities && { ca: options.authorities }) }),
+      ...(isHttps && { ...nameOf(url), ...(authorities && { ca: authorities }) }),
       headers: {
         host: url.host,
         'content-type': 'application/json',
@@ -73,7 +97,8 @@ export async function send(
       clearTimeout(connecting)
       clearTimeout(answering)
       signal.removeEventListener('abort', stop)
-      resolve(outcome)
+      // Whoever answers is connected, whether that was noticed or not.
+      resolve({ outcome, isConnected: isConnected || outcome.status !== null })
       request.destroy()
     }
     const stop = () => finish(failed('stopped'))
@@ -98,9 +123,21 @@ export async function send(
   })
 }
 
+/** Resolves as `work` does, or with null as soon as the signal is aborted. */
+async function until<Value>(signal: AbortSignal, work: Promise<Value>): Promise<Value | null> {
+  const { promise, resolve } = Promise.withResolvers<null>()
+  const stop = () => resolve(null)
+  signal.addEventListener('abort', stop)
+  try {
+    return signal.aborted ? null : await Promise.race([work, promise])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}
+
 /** The name that the certificate must have; of an address, Node compares that. */
 function nameOf(url: URL): { servername?: string } {
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
+  const host = hostOf(url)
   return net.isIP(host) === 0 ? { servername: host } : {}
 }
 

@@ -1,5 +1,6 @@
-import { type Sql, transact } from '../platform/postgres/pool.ts'
+import { type Fragment, type Sql, transact } from '../platform/postgres/pool.ts'
 import { toMilliseconds } from '../platform/postgres/timestamp.ts'
+import { queueEvents } from './outbox.ts'
 import { makeSecret } from './signature.ts'
 
 /** How many webhooks there can be. */
@@ -30,29 +31,28 @@ export type Target = { url: string; secrets: readonly string[] }
 
 /** Returns the webhooks by name. */
 export async function listWebhooks(sql: Sql): Promise<Webhook[]> {
+  // A literal, as the indexes of deliveries have it.
+  const count = (state: Fragment) => sql`
+    (
+      select count(*) from webhook_deliveries d where d.webhook = w.name and d.state = ${state}
+    )::float8`
   const rows = await sql<Webhook[]>`
     select
       w.name, w.url, w.is_enabled as enabled, w.failures,
       ${sql.unsafe(toMilliseconds('w.created_at'))} as created_at,
       case when w.previous_until > clock_timestamp()
         then ${sql.unsafe(toMilliseconds('w.previous_until'))} end as rotating_until,
-      coalesce(c.pending, 0)::float8 as pending, coalesce(c.given_up, 0)::float8 as given_up,
+      ${count(sql`'pending'`)} as pending, ${count(sql`'given_up'`)} as given_up,
       ${sql.unsafe(toMilliseconds('d.last_attempt_at'))} as last_attempt_at,
       d.status as last_status, d.error as last_error
     from webhooks w
-      left join (
-        select
-          d.webhook, count(*) filter (where d.state = 'pending') as pending,
-          count(*) filter (where d.state = 'given_up') as given_up
+      left join lateral (
+        select d.last_attempt_at, d.status, d.error
         from webhook_deliveries d
-        group by d.webhook
-      ) c on c.webhook = w.name
-      left join (
-        select distinct on (d.webhook) d.webhook, d.last_attempt_at, d.status, d.error
-        from webhook_deliveries d
-        where d.last_attempt_at is not null
-        order by d.webhook, d.last_attempt_at desc
-      ) d on d.webhook = w.name
+        where d.webhook = w.name and d.last_attempt_at is not null
+        order by d.last_attempt_at desc
+        limit 1
+      ) d on true
     order by w.name`
   return [...rows]
 }
@@ -86,22 +86,28 @@ export function createWebhook(
 /** What can be changed of a webhook; absent for what stays. */
 export type WebhookChange = { url?: string; enabled?: boolean }
 
-/** Changes a webhook. One that is enabled gets the events from then on. False if there is none. */
-export async function changeWebhook(
+/**
+ * Changes a webhook. One that is enabled gets the events from then on, and one that no longer is
+ * those up to then. False if there is none.
+ */
+export function changeWebhook(
   sql: Sql,
   name: string,
   { url, enabled }: WebhookChange,
 ): Promise<boolean> {
-  const rows = await sql`
-    update webhooks w
-    set
-      url = coalesce(${url ?? null}::text, w.url),
-      is_enabled = coalesce(${enabled ?? null}::boolean, w.is_enabled),
-      queued_through = case when w.is_enabled then w.queued_through
-        else (select coalesce(max(r.position), -1) from rule_events r) end
-    where w.name = ${name}
-    returning w.name`
-  return rows.length > 0
+  return transact(sql, '', async (transaction) => {
+    if (enabled === false) await queueEvents(transaction)
+    const rows = await transaction`
+      update webhooks w
+      set
+        url = coalesce(${url ?? null}::text, w.url),
+        is_enabled = coalesce(${enabled ?? null}::boolean, w.is_enabled),
+        queued_through = case when w.is_enabled then w.queued_through
+          else (select coalesce(max(r.position), -1) from rule_events r) end
+      where w.name = ${name}
+      returning w.name`
+    return rows.length > 0
+  })
 }
 
 /** Makes another secret and returns it; null if there is no such webhook. */

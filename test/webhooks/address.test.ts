@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'bun:test'
 import { parseNetworks } from '../../src/http/clients.ts'
-import { findAddress, isAllowed, isPublic } from '../../src/webhooks/address.ts'
+import { findAddresses, isAllowed, isPublic } from '../../src/webhooks/address.ts'
 
 // A webhook reaches no network of the service, however its address is written.
 
 const find = (url: string, networks: string | null = null) =>
-  findAddress(new URL(url), networks === null ? null : parseNetworks(networks))
+  findAddresses(new URL(url), networks === null ? null : parseNetworks(networks))
 
 const PRIVATE = [
   ...['0.0.0.0', '10.1.2.3', '100.64.0.1', '127.0.0.1', '127.255.255.254', '169.254.169.254'],
@@ -48,15 +48,33 @@ describe('a host', () => {
   })
 
   test('that is public needs HTTPS', async () => {
-    expect(await find('https://1.1.1.1/')).toEqual({ address: '1.1.1.1' })
+    expect(await find('https://1.1.1.1/')).toEqual({ addresses: ['1.1.1.1'] })
     expect(await find('http://1.1.1.1/')).toEqual({ error: 'https required' })
   })
 
   test('in an allowed network is reached, with and without HTTPS', async () => {
-    expect(await find('http://127.1:8080/', '127.0.0.0/8')).toEqual({ address: '127.0.0.1' })
-    expect(await find('https://[::1]/', '::1/128')).toEqual({ address: '::1' })
+    expect(await find('http://127.1:8080/', '127.0.0.0/8')).toEqual({ addresses: ['127.0.0.1'] })
+    expect(await find('https://[::1]/', '::1/128')).toEqual({ addresses: ['::1'] })
     expect(await find('http://10.0.0.1/', '10.0.1.0/24')).toEqual({ error: 'address refused' })
   })
+})
+
+test('of the addresses of a host, only those are tried to which webhooks may go', async () => {
+  const all = [
+    '10.0.0.1',
+    '1.1.1.1',
+    '::1',
+    '2606:4700::1',
+    '169.254.169.254',
+    '9.9.9.9',
+    '8.8.8.8',
+  ]
+  const found = (networks: string | null, url = 'https://h.example/') =>
+    findAddresses(new URL(url), networks === null ? null : parseNetworks(networks), async () => all)
+  expect(await found(null)).toEqual({ addresses: ['1.1.1.1', '2606:4700::1', '9.9.9.9'] })
+  expect(await found('10.0.0.0/8')).toEqual({ addresses: ['10.0.0.1'] })
+  expect(await found('10.0.0.0/8', 'http://h.example/')).toEqual({ addresses: ['10.0.0.1'] })
+  expect(await found(null, 'http://h.example/')).toEqual({ error: 'https required' })
 })
 
 test('an allowed network has the addresses of IPv6 in which it is mapped', () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -89,6 +90,34 @@ describe('a receiver', () => {
       if (HTTP_PROXY === undefined) delete process.env.HTTP_PROXY
       else process.env.HTTP_PROXY = HTTP_PROXY
     }
+  })
+
+  test('that is slow to answer has longer than to connect', async () => {
+    const server = createServer((_, response) => {
+      setTimeout(() => response.writeHead(200).end(), 600)
+    })
+    const port = await listenLocally(server)
+    const url = `http://127.0.0.1:${port}/`
+    expect(await post(url, { connectWithinMs: 200, answerWithinMs: 20_000 })).toEqual({
+      ...{ status: 200, error: null },
+    })
+    server.close()
+  })
+
+  test('is reached at another address of its host if one can not be connected to', async () => {
+    receiver.answer = 200
+    const { port } = new URL(receiver.url)
+    const url = `http://h.example:${port}/`
+    const to = (...addresses: string[]) => post(url, { resolve: async () => addresses })
+    expect(await to('127.0.0.2', '127.0.0.1')).toEqual({ status: 200, error: null })
+    expect(receiver.received.at(-1)!.headers.host).toBe(`h.example:${port}`)
+    expect((await to('127.0.0.2', '127.0.0.3')).error).toBe('connection failed')
+    const before = receiver.received.length
+    receiver.answer = 500
+    expect((await to('127.0.0.1', '127.0.0.1')).status).toBe(500)
+    receiver.answer = 'cut'
+    expect((await to('127.0.0.1', '127.0.0.1')).error).toBe('connection failed')
+    expect(receiver.received.length).toBe(before + 2)
   })
 
   test('in a network that is not allowed is not reached', async () => {
