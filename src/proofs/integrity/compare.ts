@@ -8,7 +8,7 @@ import type { ProjectionTable, Target } from './tables.ts'
 const TIMES = ['quarter', 'ended_at', 'first_seen', 'last_seen', 'reset_at']
 const TEXTS = [
   ...['token_hash', 'name', 'kind', 'account', 'type', 'reason', 'quota_period', 'quota_tz'],
-  ...['unit', 'combination'],
+  ...['unit', 'combination', 'rule', 'subject_kind', 'subject_id'],
 ]
 
 /** An SQL condition on the compared rows `t`; its parameters start at $3. */

@@ -59,6 +59,7 @@ async function compareAll(
     ...(await checkCatalogPosition(transaction, shard, catalog)),
     ...(await checkActPosition(transaction, shard, catalog)),
     ...(await checkParked(transaction, shard, walk.unreadable, foldedThrough)),
+    ...((await walk.recorded?.compare(transaction)) ?? []),
     ...lagging.map(({ projection, expected }) =>
       wrongCheckpoint(shard, projection, checkpoints.get(projection)!, expected),
     ),

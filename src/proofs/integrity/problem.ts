@@ -12,6 +12,7 @@ export const CHECKS = [
   'owners',
   'refold',
   'snapshots',
+  'rules',
   'tokens',
   'migrations',
   'verifications',

@@ -10,6 +10,7 @@ import type { ProjectionGroup, Targets } from './groups/group.ts'
 import { CHECKED_PROJECTIONS, createGroups } from './groups/index.ts'
 import { noteIdempotencyKeys } from './idempotency.ts'
 import type { Problems } from './problem.ts'
+import { RecordedRows } from './recorded-rows.ts'
 import { readLastDecisions } from './shards.ts'
 
 /** Events that the last transaction of a shard may still fold: about 0.1 s of its snapshot. */
@@ -27,6 +28,8 @@ export class Walk {
   readonly folded: Map<ProjectionGroup, number>
   /** The reasons why events cannot be read, by position. */
   readonly unreadable = new Map<number, string>()
+  /** Null of other shards than 0. */
+  readonly recorded: RecordedRows | null
   #checkpoints = new Map<string, LiveCheckpoint>()
   #head = -1
 
@@ -36,6 +39,7 @@ export class Walk {
     private readonly context: { problems: Problems; signal: AbortSignal },
   ) {
     this.folded = new Map(createGroups(shard).map((group) => [group, -1]))
+    this.recorded = shard === 0 ? new RecordedRows() : null
   }
 
   /** Checks every event up to `head`, and reports the size of each chunk after it. */
@@ -57,6 +61,7 @@ export class Walk {
             act: Math.max(this.last.act, act),
           }
         }
+        await this.recorded?.add(transaction, chunk.through)
         await this.#fold(transaction, chunk)
       })
       onChecked(chunk.through - after)

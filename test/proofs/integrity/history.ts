@@ -2,6 +2,8 @@ import { openPools } from '../../../src/platform/postgres/pool.ts'
 import { verifyDatabase } from '../../../src/proofs/integrity/verify.ts'
 import { integrateEvents } from '../../../src/proofs/transparency/integrate.ts'
 import { openPeriods } from '../../../src/quota/open-periods.ts'
+import { appendRuleEvent } from '../../../src/rules/append.ts'
+import { type RuleEvent, readCrossings, readImported } from '../../../src/rules/crossings.ts'
 import { insertEvent } from '../../support/events.ts'
 import { checkpointsOf, foldOnce } from '../../support/fold.ts'
 import type { TestDatabase } from '../../support/server.ts'
@@ -72,6 +74,28 @@ export async function writeHistory(service: TestService): Promise<void> {
     body: '{"name":"proxy-2","role":"dp"}',
   })
   await service.fetch('admin', '/admin/tokens/proxy-2', { method: 'DELETE' })
+}
+
+/** Appends events of a rule: one subject crosses it, and another one no longer. */
+export async function writeRuleEvents({ database, shards }: TestService): Promise<void> {
+  const pools = openPools(database.address, shards)
+  await readImported(pools.project)
+  let { newest } = await readCrossings(pools.read)
+  const at = '2026-01-31T12:00:00.000000+00:00'
+  const append = async (event: RuleEvent) => {
+    newest = (await appendRuleEvent(pools.append, newest, event))!
+  }
+  const dataOf = (id: string) => ({
+    rule: { name: 'quota', kind: 'quota' as const, percent: 80 },
+    subject: { kind: 'key' as const, id },
+    value: { quota_used: 80, quota_limit: 100 },
+    ...{ at, through: '0/0' },
+  })
+  await append({ type: 'RuleCrossed', data: dataOf('limited\\"') })
+  await append({ type: 'RuleCrossed', data: dataOf('é😀') })
+  const cleared = { ...dataOf('limited\\"'), crossed_at: at, why: 'recovered' as const }
+  await append({ type: 'RuleCleared', data: cleared })
+  await pools.close()
 }
 
 /**

@@ -15,7 +15,7 @@ import type { Corruption } from './corruptions/corruption.ts'
 import { CORRUPTIONS, renderCorruptions } from './corruptions/index.ts'
 import { unlockLog, whileChanged } from './corruptions/make.ts'
 import { toRounds } from './corruptions/rounds.ts'
-import { settle, verify, writeHistory } from './history.ts'
+import { settle, verify, writeHistory, writeRuleEvents } from './history.ts'
 
 // The owner of the database can disable the triggers and change anything. Every such change of one
 // value is reported at its place.
@@ -34,6 +34,7 @@ beforeAll(async () => {
   // Heads are published by then.
   await untilSigned(service)
   await service.stop()
+  await writeRuleEvents(service)
   // Fills a tile, so that it has a root.
   await insertEmptyFlushes(owner, 0, 300)
   await settle(service.database, service.shards)
@@ -51,8 +52,6 @@ beforeAll(async () => {
     insert into sources
     values ('source', 1, 1, 1, 1, 1, 1, array[now()], false, false)`
   await owner`insert into source_epochs values ('source', 'e', 2, '[[0,0]]', now(), false)`
-  await owner`insert into rule_events values (1)`
-  await owner`insert into crossings values ('quota', 'key', 'hash', 1)`
   await owner`
     insert into webhooks
     values ('pager', 'https://h.example', 'whsec_a', 'whsec_b', now(), true, now(), 1, 0)`

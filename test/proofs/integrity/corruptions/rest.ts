@@ -224,10 +224,17 @@ export const OTHER_CORRUPTIONS = [
     },
   ),
   ...corruptionsOf('rule_folds', { at: "'rule_folds'", foundBy: null }, { read_through: BIT }),
-  ...corruptionsOf('rule_events', { at: "'rule_events'", foundBy: null }, { position: BIT }),
+  ...corruptionsOf(
+    'rule_events',
+    { at: "'rule_events ' || position", foundBy: 'rules' },
+    { position: BIT },
+  ),
   ...corruptionsOf(
     'crossings',
-    { at: "'crossings'", foundBy: null },
+    {
+      at: "concat('crossings ', rule, '/', subject_kind, '/', subject_id)",
+      foundBy: 'rules',
+    },
     { rule: LETTER, subject_kind: LETTER, subject_id: LETTER, position: BIT },
   ),
   ...corruptionsOf(
