@@ -102,6 +102,60 @@ describe.skipIf(!hasBrowser)('webhooks', () => {
     await until(async () => (await page.getByText('Nothing was sent yet.').count()) === 1)
   })
 
+  test('of rules: an admin adds, changes and ends them', async () => {
+    const page = await console.visit('admin', '/webhooks')
+    const quota = ['quota_80', 'a token key has used 80 % of its quota']
+    await page.getByRole('button', { name: 'Add a rule' }).click()
+    await page.getByLabel('Name').fill('key_fails')
+    await page.getByLabel('Of', { exact: true }).selectOption('API key')
+    await page.getByLabel('Number').fill('7')
+    await page.getByLabel('Successful requests below').fill('94.7')
+    await page.getByLabel('In the last minutes').fill('5')
+    await confirm(page, 'Add')
+    await untilRows(page, 'All rules', [
+      ['fails', 'less than 99.5 % of the requests of provider group 1 succeed in 15 min'],
+      ['key_fails', 'less than 94.7 % of the requests of API key 7 succeed in 5 min'],
+      quota,
+    ])
+    const { items } = await console.service.read<{ items: object[] }>('/admin/rules')
+    expect(items[1]).toMatchObject({ of: 'api_key', id: 7, below: 0.947, min_requests: 20 })
+
+    // A change replaces the rule, here by one of another kind.
+    await page.getByRole('button', { name: 'Change key_fails' }).click()
+    expect(await page.getByLabel('Successful requests below').inputValue()).toBe('94.7')
+    await page.getByLabel('It is crossed when').selectOption('a quota is nearly used')
+    await page.getByLabel('Used, in %').fill('100')
+    await page.getByLabel('Token hash').fill('k')
+    await confirm(page, 'Change')
+    await untilRows(page, 'All rules', [
+      ['fails', 'less than 99.5 % of the requests of provider group 1 succeed in 15 min'],
+      ['key_fails', 'k has used 100 % of its quota'],
+      quota,
+    ])
+    for (const name of ['key_fails', 'fails']) {
+      await page.getByRole('button', { name: `End ${name}` }).click()
+      await confirm(page, 'End it')
+      await page.getByRole('dialog').waitFor({ state: 'detached' })
+    }
+    await untilRows(page, 'All rules', [quota])
+
+    // A name that is none is refused before it is sent.
+    await page.getByRole('button', { name: 'Add a rule' }).click()
+    await page.getByLabel('Name').fill('silent')
+    await page.getByLabel('It is crossed when').selectOption('a source falls silent')
+    await page.getByLabel('Source').fill('x'.repeat(255))
+    await page.getByLabel('Name').fill('No')
+    await confirm(page, 'Add')
+    expect(await page.getByRole('dialog').count()).toBe(1)
+    await page.getByLabel('Name').fill('silent')
+    await confirm(page, 'Add')
+    await page.getByText('falls silent', { exact: false }).first().waitFor()
+    const auditor = await console.visit('auditor', '/webhooks')
+    await untilRows(auditor, 'All rules', [quota, ['silent', `${'x'.repeat(255)} falls silent`]])
+    expect(await auditor.getByRole('button', { name: 'Add a rule' }).count()).toBe(0)
+    expect(await auditor.getByRole('button', { name: 'End silent' }).count()).toBe(0)
+  })
+
   test('the pages report no errors', () => {
     expect(console.pageErrors).toEqual([])
   })

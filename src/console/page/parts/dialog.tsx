@@ -112,15 +112,21 @@ type ChoiceProps = {
   value: string
   /** Labels by value. */
   options: Record<string, string>
+  onChange?: (value: string) => void
 }
 
 /** A choice of a few values, with a label. */
-export function Choice({ label, name, value, options }: ChoiceProps) {
+export function Choice({ label, name, value, options, onChange }: ChoiceProps) {
   const id = useId()
   return (
     <p class="field">
       <label for={id}>{label}</label>
-      <select id={id} name={name} defaultValue={value}>
+      <select
+        id={id}
+        name={name}
+        defaultValue={value}
+        onChange={(event) => onChange?.(event.currentTarget.value)}
+      >
         {Object.entries(options).map(([option, text]) => (
           <option key={option} value={option} selected={option === value}>
             {text}

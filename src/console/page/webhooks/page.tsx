@@ -33,7 +33,7 @@ function Lists() {
         <Busy what="rules and webhooks" />
       ) : (
         <>
-          <Rules items={value.rules} />
+          <Rules items={value.rules} reload={reload} />
           <Webhooks items={value.webhooks} reload={reload} />
           <Deliveries items={value.deliveries} />
         </>
