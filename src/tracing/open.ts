@@ -20,6 +20,9 @@ import { BoundedQueue, type DropReason } from './export.ts'
 import type { TraceSettings } from './settings.ts'
 import { SpanTracer } from './spans.ts'
 
+/** Characters of a value that clients choose, such as a user agent: many spans wait at once. */
+const MAX_VALUE = 1_024
+
 /** Milliseconds that a stopping service waits for the collector to take the last spans. */
 const CLOSE_MS = 3_000
 
@@ -61,6 +64,7 @@ export async function openTracing(settings: TraceSettings, logger: Logger): Prom
       )
       .merge(detectResources({ detectors: [envDetector] })),
     sampler: createSampler(settings.sampler),
+    spanLimits: { attributeValueLengthLimit: MAX_VALUE },
     spanProcessors: [queue],
   })
   const tracing: Tracing = {

@@ -166,6 +166,21 @@ test('refused and unmatched requests have spans without stages', async () => {
   expect([...childrenOf(refused), ...childrenOf(unmatched)]).toEqual([])
 })
 
+test('of long values that a client chooses, the beginning is recorded', async () => {
+  const path = `/${'a'.repeat(5_000)}`
+  await service.fetch(null, path, {
+    headers: {
+      'x-request-id': 'long',
+      'user-agent': 'b'.repeat(5_000),
+      traceparent: 'c'.repeat(99),
+    },
+  })
+  const { attributes, parentSpanId = '' } = await ofRequest('long')
+  expect(attributes['url.path']).toBe(path.slice(0, 1_024))
+  expect(attributes['user_agent.original']).toBe('b'.repeat(1_024))
+  expect(parentSpanId).toBe('')
+})
+
 test('a parent that is not sampled leaves the request unrecorded', async () => {
   const before = collector.spans.length
   const unsampled = {
