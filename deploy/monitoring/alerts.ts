@@ -202,7 +202,8 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: 'TallybookWebhookGivenUp',
-    expr: 'increase(tallybook_webhook_given_up[15m]) > 0',
+    // A gauge: it falls when a webhook or what was given up long ago is deleted.
+    expr: 'max(delta(tallybook_webhook_given_up[15m])) > 0',
     for: '0s',
     severity: 'warning',
     summary: 'A webhook did not get an event in eleven attempts.',

@@ -33,9 +33,9 @@ type Manifest = {
   spec: { template: { spec: PodSpec } } & Record<string, unknown>
 }
 
-/** Renders the chart. Throws with the errors of helm. */
+/** Renders the chart; a value may be JSON. Throws with the errors of helm. */
 async function render(...values: string[]): Promise<Manifest[]> {
-  const sets = values.flatMap((value) => ['--set', value])
+  const sets = values.flatMap((value) => [value.endsWith('}') ? '--set-json' : '--set', value])
   const command = $`helm template stats ${CHART} --kube-version 1.33.0 ${sets}`.quiet().nothrow()
   const { exitCode, stdout, stderr } = await command
   if (exitCode !== 0) throw new Error(stderr.toString())
@@ -65,6 +65,14 @@ describe.skipIf(!hasPeer('helm'))('the chart', () => {
       expect(names.filter((name) => !(name in VARIABLES))).toEqual([])
     }
     expect(podOf(all, 'StatefulSet').env.map(({ name }) => name)).toContain('TALLYBOOK_TLS_CERT')
+  })
+
+  test('passes whole numbers on as they are, as those of a values file', async () => {
+    const env = { TALLYBOOK_REGISTER_PER_DAY: 1_000_000, OTEL_TRACES_SAMPLER_ARG: 0.01 }
+    const pod = podOf(await render(`env=${JSON.stringify(env)}`), 'StatefulSet')
+    for (const [name, value] of Object.entries(env)) {
+      expect(pod.env).toContainEqual({ name, value: String(value) })
+    }
   })
 
   test.each([

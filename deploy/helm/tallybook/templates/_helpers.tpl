@@ -90,6 +90,10 @@ capabilities: { drop: [ALL] }
 - { name: TALLYBOOK_TLS_KEY, value: /tls/tls.key }
 {{- end }}
 {{- range $name, $value := .Values.env }}
+{{- /* A whole number of a values file is a float here, and one from a million on would be 1e+06. */}}
+{{- if and (kindIs "float64" $value) (eq $value (floor $value)) }}
+{{- $value = printf "%.0f" $value }}
+{{- end }}
 - { name: {{ $name }}, value: {{ $value | quote }} }
 {{- end }}
 {{- end }}
