@@ -135,6 +135,7 @@ describe.skipIf(!canRun)('a restore to a point in time', () => {
     await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 7, group_id: 1 }] })
     await createToken('proxy-1', 'dp')
     await createToken('anna', 'auditor')
+    await change('POST', '/admin/webhooks', { name: 'early', url: 'https://hooks.example.com/' })
     await flush(0)
     const backup = ['-D', inFolder('base'), '-c', 'fast', '-U', 'tallybook', '-h', '127.0.0.1']
     await runProgram('pg_basebackup', ...backup, '-p', server.port)
@@ -144,6 +145,8 @@ describe.skipIf(!canRun)('a restore to a point in time', () => {
 
     expect(await revokeToken('anna')).toBe(204)
     await createToken('proxy-2', 'dp')
+    expect((await change('DELETE', '/admin/webhooks/early')).status).toBe(204)
+    await change('POST', '/admin/webhooks', { name: 'late', url: 'https://hooks.example.com/' })
     await flush(2)
     await keepReceipt(await flush(3), ofAuditor('after.tlog-proof'))
     keyBefore = (await (await service.fetch('auditor', '/audit/log/keys')).text()).trim()
@@ -170,6 +173,7 @@ describe.skipIf(!canRun)('a restore to a point in time', () => {
     await runProgram('/bin/touch', join(server.cluster, 'recovery.signal'))
     await server.start()
     await until(async () => (await run('select pg_is_in_recovery()::text as it')).it === 'false')
+    await run('update tallybook.webhooks set is_enabled = false')
 
     await expect(start()).rejects.toThrow('tallybook key new-origin')
     expect((await outcomeOf(runTallybook(['key', 'new-origin', NEW_NAME], own))).code).toBe(0)
@@ -223,6 +227,12 @@ describe.skipIf(!canRun)('a restore to a point in time', () => {
     expect((await as('proxy-2', FLUSH, { method: 'POST', body: '{}' })).status).toBe(401)
     await createToken('proxy-2', 'dp')
     expect((await as('proxy-2', FLUSH, { method: 'POST', body: '{}' })).status).toBe(200)
+  })
+
+  test('webhooks are those of the moment, and none was sent anything', async () => {
+    const { items } = await service.read<{ items: object[] }>('/admin/webhooks')
+    expect(items).toMatchObject([{ name: 'early', enabled: false, last_attempt_at: null }])
+    expect((await change('DELETE', '/admin/webhooks/early')).status).toBe(204)
   })
 
   test('sources show what is missing, and flushes sent again count once', async () => {
