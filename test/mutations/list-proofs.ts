@@ -116,4 +116,28 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
     harm: 'An auditor passes an adoption that counts a flush which was reversed before.',
     tests: ['test/proofs/verifier'],
   },
+  {
+    name: 'forged-token-unnoticed',
+    file: 'src/proofs/integrity/token-rows.ts',
+    find: 'if (row!.is_recorded) return',
+    replace: "if (row!.is_recorded && row!.name === '') return",
+    harm: 'A token that someone wrote into the database is never reported.',
+    tests: ['test/proofs/integrity/recorded-rows'],
+  },
+  {
+    name: 'imported-tokens-missed',
+    file: 'src/proofs/integrity/token-rows.ts',
+    find: 'if (recorded.position <= imported) return []',
+    replace: 'if (recorded.position < 0) return []',
+    harm: 'After an import, every check reports the tokens of the other database as missing.',
+    tests: ['test/proofs/integrity/recorded-rows'],
+  },
+  {
+    name: 'cleared-rule-still-expected',
+    file: 'src/proofs/integrity/rule-rows.ts',
+    find: '} else this.#crossings.delete(key)',
+    replace: '} else this.#events.length > 0',
+    harm: 'Every check reports rules that were cleared.',
+    tests: ['test/proofs/integrity/recorded-rows'],
+  },
 ]
