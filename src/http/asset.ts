@@ -1,5 +1,4 @@
 import { hash } from 'node:crypto'
-import { gzipSync } from 'node:zlib'
 import { takesGzip } from './negotiation.ts'
 
 const HEADERS = {
@@ -37,7 +36,8 @@ export function toAsset(
   // A weak ETag, because it covers the text in every encoding.
   const etag = `W/"${hash('sha256', text, 'base64url')}"`
   const all = { ...HEADERS, ...headers, etag }
-  const gzipped = gzipSync(text, { level: 9 })
+  // libdeflate makes the console 1 % smaller than zlib does.
+  const gzipped = Bun.gzipSync(text, { level: 9, library: 'libdeflate' })
   return (request) => {
     if (request.headers.get('if-none-match')?.includes(etag)) {
       return new Response(null, { status: 304, headers: all })

@@ -4,6 +4,7 @@ import { api } from '../api.ts'
 import { isPast, useAsOf } from '../as-of.ts'
 import { formatTime } from '../format.ts'
 import { unwrapWithPosition } from '../page-position.ts'
+import { IconButton } from '../parts/icon-button.tsx'
 import { Empty, Failed } from '../parts/states.tsx'
 import { type Column, Table } from '../parts/table.tsx'
 import { Title } from '../parts/title.tsx'
@@ -117,25 +118,13 @@ function changes(ask: (asked: Asked) => void): Column<Row> {
       row.ended_at === undefined && (
         <div class="choices">
           {row.kind === 'measure' && (
-            <button
-              type="button"
-              class="small"
-              aria-label={`Change ${row.name}`}
-              title={`Change ${row.name}`}
-              onClick={() => ask({ what: 'change', row })}
-            >
+            <IconButton label={`Change ${row.name}`} onClick={() => ask({ what: 'change', row })}>
               <Pencil aria-hidden size={14} />
-            </button>
+            </IconButton>
           )}
-          <button
-            type="button"
-            class="small grave-quiet"
-            aria-label={`End ${row.name}`}
-            title={`End ${row.name}`}
-            onClick={() => ask({ what: 'end', row })}
-          >
+          <IconButton label={`End ${row.name}`} isGrave onClick={() => ask({ what: 'end', row })}>
             <Ban aria-hidden size={14} />
-          </button>
+          </IconButton>
         </div>
       ),
   }

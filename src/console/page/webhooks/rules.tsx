@@ -1,6 +1,7 @@
 import { Ban, Pencil, Plus } from 'lucide-preact'
 import { useState } from 'preact/hooks'
 import { formatCount, formatTime } from '../format.ts'
+import { IconButton } from '../parts/icon-button.tsx'
 import { Empty } from '../parts/states.tsx'
 import { type Column, Table } from '../parts/table.tsx'
 import { To } from '../parts/to.tsx'
@@ -87,24 +88,12 @@ function changes(ask: (asked: Asked) => void): Column<Rule> {
     ...{ title: 'Change', chars: 14, phoneChars: 11 },
     show: (row) => (
       <div class="choices">
-        <button
-          type="button"
-          class="small"
-          aria-label={`Change ${row.name}`}
-          title={`Change ${row.name}`}
-          onClick={() => ask({ what: 'change', row })}
-        >
+        <IconButton label={`Change ${row.name}`} onClick={() => ask({ what: 'change', row })}>
           <Pencil aria-hidden size={14} />
-        </button>
-        <button
-          type="button"
-          class="small grave-quiet"
-          aria-label={`End ${row.name}`}
-          title={`End ${row.name}`}
-          onClick={() => ask({ what: 'end', row })}
-        >
+        </IconButton>
+        <IconButton label={`End ${row.name}`} isGrave onClick={() => ask({ what: 'end', row })}>
           <Ban aria-hidden size={14} />
-        </button>
+        </IconButton>
       </div>
     ),
   }

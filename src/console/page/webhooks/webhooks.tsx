@@ -1,7 +1,7 @@
 import { Pause, Play, Plus, RefreshCw, Send, Trash2 } from 'lucide-preact'
-import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { formatCount, formatTime } from '../format.ts'
+import { IconButton } from '../parts/icon-button.tsx'
 import { Empty } from '../parts/states.tsx'
 import { type Column, Table } from '../parts/table.tsx'
 import { isAdmin } from '../session.ts'
@@ -80,44 +80,25 @@ function changes(ask: (asked: Asked) => void): Column<Webhook> {
     ...{ title: 'Change', chars: 24, phoneChars: 20 },
     show: ({ name, enabled }) => (
       <div class="choices">
-        <Button label={`Send a test to ${name}`} onClick={() => ask({ what: 'test', name })}>
+        <IconButton label={`Send a test to ${name}`} onClick={() => ask({ what: 'test', name })}>
           <Send aria-hidden size={14} />
-        </Button>
-        <Button
+        </IconButton>
+        <IconButton
           label={`Replace the secret of ${name}`}
           onClick={() => ask({ what: 'rotate', name })}
         >
           <RefreshCw aria-hidden size={14} />
-        </Button>
-        <Button
+        </IconButton>
+        <IconButton
           label={`${enabled ? 'Disable' : 'Enable'} ${name}`}
           onClick={() => ask({ what: 'enable', name, enabled: !enabled })}
         >
           {enabled ? <Pause aria-hidden size={14} /> : <Play aria-hidden size={14} />}
-        </Button>
-        <Button label={`Delete ${name}`} isGrave onClick={() => ask({ what: 'delete', name })}>
+        </IconButton>
+        <IconButton label={`Delete ${name}`} isGrave onClick={() => ask({ what: 'delete', name })}>
           <Trash2 aria-hidden size={14} />
-        </Button>
+        </IconButton>
       </div>
     ),
   }
 }
-
-type ButtonProps = {
-  label: string
-  isGrave?: boolean
-  onClick: () => void
-  children: ComponentChildren
-}
-
-const Button = ({ label, isGrave = false, onClick, children }: ButtonProps) => (
-  <button
-    type="button"
-    class={isGrave ? 'small grave-quiet' : 'small'}
-    aria-label={label}
-    title={label}
-    onClick={onClick}
-  >
-    {children}
-  </button>
-)
