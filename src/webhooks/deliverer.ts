@@ -8,7 +8,9 @@ import {
   type Due,
   deleteOld,
   giveBack,
+  isDelivered,
   makeFutureDue,
+  noteWorking,
   queueEvents,
   readDueWebhooks,
   recordOutcome,
@@ -71,13 +73,18 @@ export class Deliverer {
     await Promise.all(this.#running)
   }
 
-  /** Makes one attempt of a test delivery. Few are made at a time. */
-  test(name: string, target: Target): Promise<Outcome> {
-    return this.#tests.run(() => {
+  /**
+   * Makes one attempt of a test delivery. Few are made at a time. After a success the webhook no
+   * longer counts as failing: there may be no event to show that for weeks.
+   */
+  async test(name: string, target: Target): Promise<Outcome> {
+    const outcome = await this.#tests.run(() => {
       const now = new Date()
       const message = toMessage(target, testContent(name, now), unixSeconds(now))
       return send(message, this.options.sending, this.#stopping.signal)
     })
+    if (isDelivered(outcome)) await noteWorking(this.options.pools.project, name)
+    return outcome
   }
 
   async #deliver(): Promise<void> {

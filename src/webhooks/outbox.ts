@@ -143,6 +143,11 @@ export async function recordOutcome(
   return rows.length === 0 ? null : state
 }
 
+/** Notes that a webhook takes what is sent to it: it fails no longer. */
+export async function noteWorking(sql: Sql, webhook: string): Promise<void> {
+  await sql`update webhooks w set failures = 0 where w.name = ${webhook} and w.failures > 0`
+}
+
 /** Undoes that a delivery was taken, because its attempt was cut: it is due at once. */
 export async function giveBack(sql: Sql, { webhook, position, attempt }: Due): Promise<void> {
   await sql`

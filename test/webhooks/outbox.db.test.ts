@@ -164,8 +164,9 @@ describe('a webhook', () => {
   })
 })
 
-describe('receivers that never answer', () => {
+describe('a receiver', () => {
   let service: TestService
+  let pools: Pools
   let hanging: Receiver
   let quick: Receiver
   beforeAll(async () => {
@@ -180,22 +181,41 @@ describe('receivers that never answer', () => {
         webhooks: { ...TEST_INTERVALS.webhooks, ...minute },
       },
     })
+    pools = openPools(service.database.address, service.shards)
   })
   afterAll(async () => {
+    await pools.close()
     await hanging.close()
     await quick.close()
     await service.end()
   })
 
-  test('take no turns of one that does, however many they are', async () => {
-    const create = (name: string, url: string) =>
-      service.fetch('admin', '/admin/webhooks', {
-        method: 'POST',
-        body: JSON.stringify({ name, url }),
-      })
-    for (let i = 0; i < 6; i++) await create(`a${i}`, hanging.url)
-    await create('quick', quick.url)
-    const pools = openPools(service.database.address, service.shards)
+  const send = (method: string, path: string, body?: object) =>
+    service.fetch('admin', `/admin/webhooks${path}`, {
+      method,
+      ...(body && { body: JSON.stringify(body) }),
+    })
+
+  test('that failed counts as working again once a test succeeds', async () => {
+    const read = async () =>
+      (await service.read<{ items: { failures: number; pending: number }[] }>('/admin/webhooks'))
+        .items[0]!
+    await send('POST', '', { name: 'mended', url: quick.url })
+    quick.answer = 500
+    await append(pools, 'mended')
+    await until(async () => (await read()).failures === 1)
+    await send('POST', '/mended/test')
+    expect(await read()).toMatchObject({ failures: 1 })
+    quick.answer = 204
+    await send('POST', '/mended/test')
+    expect(await read()).toMatchObject({ failures: 0, pending: 1 })
+    await send('DELETE', '/mended')
+    quick.received.length = 0
+  })
+
+  test('that answers has its turns, however many others never do', async () => {
+    for (let i = 0; i < 6; i++) await send('POST', '', { name: `a${i}`, url: hanging.url })
+    await send('POST', '', { name: 'quick', url: quick.url })
     const positions = new Set<string>()
     for (let i = 0; i < 10; i++) positions.add(`0/${await append(pools, `k${i}`)}`)
     await until(() => quick.received.length >= positions.size)
@@ -203,6 +223,5 @@ describe('receivers that never answer', () => {
     expect(new Set(sent)).toEqual(positions)
     // Of 60 deliveries, no more were begun than may be under way at once, and one of each webhook.
     expect(hanging.received.length).toBeLessThanOrEqual(16 + 6)
-    await pools.close()
   })
 })
