@@ -49,8 +49,12 @@ const STEP = 100
 export function* decide(evaluation: Evaluation, limit: number): Generator<void, Change[]> {
   const { at, heads, measured, skipped, crossings } = evaluation
   const changes: Change[] = []
-  const known = new Known(crossings)
-  let seenSubjects = 0
+  const known = new Known()
+  let taken = 0
+  for (const crossing of crossings) {
+    known.add(crossing)
+    if (++taken % STEP === 0) yield
+  }
   for (const { rule, measured: found } of measured) {
     for (const one of found) {
       if (changes.length >= limit) return changes
@@ -61,7 +65,7 @@ export function* decide(evaluation: Evaluation, limit: number): Generator<void, 
         const seen = { rule, ...describe(one, at) }
         changes.push({ type: 'RuleCleared', crossing, seen, why: 'recovered' })
       }
-      if (++seenSubjects % STEP === 0) yield
+      if (++taken % STEP === 0) yield
     }
   }
   for (const crossing of known.left()) {
@@ -78,13 +82,11 @@ export function* decide(evaluation: Evaluation, limit: number): Generator<void, 
 class Known {
   readonly #byRule = new Map<string, Map<string, Map<string, Crossing>>>()
 
-  constructor(crossings: readonly Crossing[]) {
-    for (const crossing of crossings) {
-      const { rule, subject } = crossing
-      const byKind = this.#byRule.get(rule) ?? new Map<string, Map<string, Crossing>>()
-      const byId = byKind.get(subject.kind) ?? new Map<string, Crossing>()
-      this.#byRule.set(rule, byKind.set(subject.kind, byId.set(subject.id, crossing)))
-    }
+  add(crossing: Crossing): void {
+    const { rule, subject } = crossing
+    const byKind = this.#byRule.get(rule) ?? new Map<string, Map<string, Crossing>>()
+    const byId = byKind.get(subject.kind) ?? new Map<string, Crossing>()
+    this.#byRule.set(rule, byKind.set(subject.kind, byId.set(subject.id, crossing)))
   }
 
   /** Returns a crossing that was not taken yet. */

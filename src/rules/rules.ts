@@ -136,8 +136,9 @@ export class Rules {
     })
     await measure('quota', async (some) => {
       await reach()
-      const hashes = crossings.flatMap(({ subject: { kind, id } }) => (kind === 'key' ? id : []))
-      return measureQuotas({ sql: pools.read, projector, history }, some, hashes, heads)
+      const hashes = new Set<string>()
+      for (const { subject } of crossings) if (subject.kind === 'key') hashes.add(subject.id)
+      return measureQuotas({ sql: pools.read, projector, history }, some, [...hashes], heads)
     })
     await measure('silent_source', (some) => this.#measureSources(some, heads))
     await measure('failed_verification', (some) => this.#measureVerifications(some, heads))
