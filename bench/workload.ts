@@ -64,7 +64,7 @@ const FAILURES = ['400', '429', '500']
 const MOST = [2_000, 500, 1_000, 5_000]
 
 /** Makes the dimensions and measures of an entry. Some models are used more than others. */
-function makeDetails(requests: number) {
+export function makeDetails(requests: number) {
   const model = MODELS[Math.floor(Math.random() ** 2 * MODELS.length)]!
   const failure = FAILURES[Math.floor(Math.random() * FAILURES.length)]!
   return {
