@@ -5,7 +5,14 @@ export function toArray<Row>(rows: readonly Row[], value: (row: Row) => number |
 
 /** Formats one string per row as a PostgreSQL array literal; null stays null. */
 export function toTextArray<Row>(rows: readonly Row[], value: (row: Row) => string | null): string {
-  const quote = (text: string) => `"${text.replace(/["\\]/g, '\\$&')}"`
+  // Many rows have the same combination, which takes long to quote.
+  const quoted = new Map<string, string>()
+  const quote = (text: string) => {
+    if (!text.includes('"') && !text.includes('\\')) return `"${text}"`
+    const known = quoted.get(text) ?? `"${text.replace(/["\\]/g, '\\$&')}"`
+    quoted.set(text, known)
+    return known
+  }
   return `{${rows
     .map((row) => {
       const text = value(row)

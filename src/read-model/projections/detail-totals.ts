@@ -1,6 +1,7 @@
 import type { AccountKind } from '../../events/accounts.ts'
 import { addExact, type Exact } from '../../events/exact.ts'
 import type { Postings } from '../../events/postings.ts'
+import { type Columns, ExactRows, NO_KEY } from '../../platform/exact-rows.ts'
 
 /** Measures by number; shorter than others if the last ones were not counted. */
 export type Measures = Exact[]
@@ -13,41 +14,99 @@ export const ALL_GROUPS = 0
 
 type Account = number | string
 
-/** What was counted with one combination. */
-type Part = Map<Account, DetailTotal>
+type Details = Postings['details'] & object
+
+/** Numbers accounts: an id is its own number, a text has the number of texts before it. */
+class AccountNumbers {
+  readonly #numbers = new Map<string, number>()
+  readonly #texts: string[] = []
+
+  /** Returns the numbers of these accounts; `start` to `end`, exclusive, of a column. */
+  numbersOf(
+    accounts: Postings['accounts'],
+    start: number,
+    end: number,
+  ): readonly number[] | number {
+    if (typeof accounts === 'number') return accounts
+    if (typeof accounts === 'string') return this.#numberOf(accounts)
+    if (end === start || typeof accounts[start] === 'number') return accounts as number[]
+    const numbers: number[] = new Array(end)
+    for (let i = start; i < end; i++) numbers[i] = this.#numberOf(accounts[i] as string)
+    return numbers
+  }
+
+  accountOf(number: number): Account {
+    return this.#texts.length > 0 ? this.#texts[number]! : number
+  }
+
+  #numberOf(text: string): number {
+    const known = this.#numbers.get(text)
+    if (known !== undefined) return known
+    this.#numbers.set(text, this.#texts.length)
+    return this.#texts.push(text) - 1
+  }
+}
+
+/** Numbers measures in order of appearance: their own numbers may be far apart. */
+class MeasurePlaces {
+  readonly #places = new Map<number, number>()
+  /** The number of the measure at each place. */
+  readonly #numbers: number[] = []
+
+  get count(): number {
+    return this.#numbers.length
+  }
+
+  placeOf(number: number): number {
+    const known = this.#places.get(number)
+    if (known !== undefined) return known
+    this.#places.set(number, this.#numbers.length)
+    return this.#numbers.push(number) - 1
+  }
+
+  /** Reads the measures of a row, whose values are at their places behind `first` others. */
+  read(rows: ExactRows, row: number, first: number): Measures {
+    const measures: Measures = []
+    for (let place = 0; place < this.#numbers.length; place++) {
+      const value = rows.valueOf(row, first + place)
+      if (value === undefined) continue
+      while (measures.length <= this.#numbers[place]!) measures.push(0)
+      measures[this.#numbers[place]!] = value
+    }
+    return measures
+  }
+}
 
 /** Exact totals of the measures of accounts. Only postings with details leave any. */
 export class MeasureTotals {
-  readonly #totals = new Map<Account, Measures>()
+  readonly #rows = new ExactRows()
+  readonly #accounts = new AccountNumbers()
+  readonly #places = new MeasurePlaces()
+  /** Of the last postings: those of an event have the same details. */
+  #last: { details: Details; added: Columns } | null = null
 
   get size(): number {
-    return this.#totals.size
+    return this.#rows.count
   }
 
   add({ accounts, start, end, details }: Postings): void {
     if (details === undefined || details.measures.length === 0) return
-    if (typeof accounts !== 'object') {
-      let first = start
-      while (first < end && isNothing(details.measures, first)) first++
-      if (first < end) addRange(this.#totalsOf(accounts), details, first, end)
-      return
-    }
-    for (let i = start; i < end; i++) {
-      if (!isNothing(details.measures, i)) addMeasures(this.#totalsOf(accounts[i]!), details, i)
-    }
+    if (this.#last?.details !== details) this.#last = { details, added: this.#toColumns(details) }
+    const first = this.#accounts.numbersOf(accounts, start, end)
+    this.#rows.add(this.#last.added, { first, start, end })
   }
 
-  entries(): IterableIterator<[account: Account, measures: Measures]> {
-    return this.#totals.entries()
+  #toColumns({ measures }: Details): Columns {
+    const places = measures.map(({ number }) => this.#places.placeOf(number))
+    this.#rows.widen(this.#places.count)
+    return { columns: measures.map(({ values }) => values), places, second: null }
   }
 
-  #totalsOf(account: Account): Measures {
-    let totals = this.#totals.get(account)
-    if (totals === undefined) {
-      totals = []
-      this.#totals.set(account, totals)
+  *entries(): Generator<[account: Account, measures: Measures]> {
+    for (let row = 0; row < this.#rows.count; row++) {
+      const account = this.#accounts.accountOf(this.#rows.keyOf(row).first)
+      yield [account, this.#places.read(this.#rows, row, 0)]
     }
-    return totals
   }
 }
 
@@ -63,63 +122,83 @@ export const createAllMeasures = (): Record<AccountKind, MeasureTotals> => ({
  * groups are added up to ALL_GROUPS, too.
  */
 export class PartTotals {
-  readonly #parts = new Map<string, Part>()
-  /** Parts of the last combinations by index: those of an event are the same for all postings. */
-  #looked: { combinations: readonly string[]; parts: Part[] } | null = null
-  #size = 0
+  /** By account and the number of the combination: sums, and then measures. */
+  readonly #rows = new ExactRows()
+  readonly #accounts = new AccountNumbers()
+  readonly #places = new MeasurePlaces()
+  readonly #combinations = new Map<string, number>()
+  /** Of the last postings: those of an event have the same details, and mostly the same sums. */
+  #last: { details: Details; sums: Postings['sums']; added: Columns } | null = null
+  #sums = 0
   #hasGroups = false
 
   /** Only of one account, unless that is null. */
   constructor(private readonly only: Account | null = null) {}
 
   get size(): number {
-    return this.#size
+    return this.#rows.count
   }
 
   add(postings: Postings): void {
     const { kind, accounts, sums, start, end, details } = postings
     if (details === undefined) return
-    const { combinations, combination, measures } = details
-    const isAll = kind === 'provider_group' && this.only === ALL_GROUPS
     this.#hasGroups ||= kind === 'provider_group'
-    for (let i = start; i < end; i++) {
-      if (isZero(sums, i) && isNothing(measures, i)) continue
-      const own = typeof accounts === 'object' ? accounts[i]! : accounts
-      const account = isAll ? ALL_GROUPS : own
-      if (this.only !== null && this.only !== account) continue
-      const part = this.#partOf(combinations, combination[i]!)
-      addRow(this.#totalOf(part, account, sums.length), postings, i)
+    this.#sums = sums.length
+    if (this.#last?.details !== details || this.#last.sums !== sums) {
+      this.#last = { details, sums, added: this.#toColumns(details, sums) }
     }
+    const first = this.#keysOf(kind, accounts, start, end)
+    this.#rows.add(this.#last.added, { first, start, end })
+  }
+
+  #toColumns({ combinations, combination, measures }: Details, sums: Postings['sums']): Columns {
+    const columns = [...sums, ...measures.map(({ values }) => values)]
+    const places = [
+      ...sums.keys(),
+      ...measures.map(({ number }) => sums.length + this.#places.placeOf(number)),
+    ]
+    this.#rows.widen(sums.length + this.#places.count)
+    const numbers = combinations.map((text) => this.#numberOf(text))
+    return { columns, places, second: combination.map((i) => numbers[i]!) }
+  }
+
+  #numberOf(combination: string): number {
+    let number = this.#combinations.get(combination)
+    if (number === undefined) {
+      number = this.#combinations.size
+      this.#combinations.set(combination, number)
+    }
+    return number
+  }
+
+  /** Returns the accounts' numbers; or 0 for the only one, and NO_KEY for all others. */
+  #keysOf(kind: AccountKind, accounts: Postings['accounts'], start: number, end: number) {
+    const { only } = this
+    if (only === null) return this.#accounts.numbersOf(accounts, start, end)
+    if (only === ALL_GROUPS && kind === 'provider_group') return 0
+    if (typeof accounts !== 'object') return accounts === only ? 0 : NO_KEY
+    return accounts.map((account) => (account === only ? 0 : NO_KEY))
   }
 
   *entries(): Generator<DetailTotal & { combination: string }> {
-    for (const [combination, part] of this.#parts) {
-      for (const total of part.values()) yield { ...total, combination }
-      if (this.#hasGroups && this.only === null) yield { ...addUp(part.values()), combination }
+    const combinations = [...this.#combinations.keys()]
+    const all = new Map<number, DetailTotal>()
+    for (let row = 0; row < this.#rows.count; row++) {
+      const { first, second } = this.#rows.keyOf(row)
+      const total = {
+        account: this.only ?? this.#accounts.accountOf(first),
+        sums: Array.from({ length: this.#sums }, (_, k) => this.#rows.valueOf(row, k) ?? 0),
+        measures: this.#places.read(this.#rows, row, this.#sums),
+      }
+      yield { ...total, combination: combinations[second]! }
+      if (!this.#hasGroups || this.only !== null) continue
+      const ofAll = all.get(second) ?? { account: ALL_GROUPS, sums: [], measures: [] }
+      all.set(second, ofAll)
+      addUp(ofAll, total)
     }
-  }
-
-  /** Returns the part of a combination of the event that is being added. */
-  #partOf(combinations: readonly string[], index: number): Part {
-    if (this.#looked?.combinations !== combinations) this.#looked = { combinations, parts: [] }
-    const { parts } = this.#looked
-    const looked = parts[index]
-    if (looked !== undefined) return looked
-    const combination = combinations[index]!
-    const part = this.#parts.get(combination) ?? new Map<Account, DetailTotal>()
-    this.#parts.set(combination, part)
-    parts[index] = part
-    return part
-  }
-
-  #totalOf(part: Part, account: Account, sums: number): DetailTotal {
-    let total = part.get(account)
-    if (total === undefined) {
-      total = { account, sums: new Array<Exact>(sums).fill(0), measures: [] }
-      part.set(account, total)
-      this.#size++
+    for (const [number, total] of all) {
+      yield { ...total, combination: combinations[number]! }
     }
-    return total
   }
 }
 
@@ -128,72 +207,24 @@ export const createAllParts = (): Record<AccountKind, PartTotals> => ({
   ...{ provider_group: new PartTotals(), api_key: new PartTotals(), key: new PartTotals() },
 })
 
-/** Returns the sums of these totals, for ALL_GROUPS. */
-function addUp(totals: Iterable<DetailTotal>): DetailTotal {
-  const all: DetailTotal = { account: ALL_GROUPS, sums: [], measures: [] }
-  for (const { sums, measures } of totals) {
-    for (const [k, sum] of sums.entries()) all.sums[k] = addExact(all.sums[k] ?? 0, sum)
-    for (const [number, value] of measures.entries()) {
-      all.measures[number] = addExact(all.measures[number] ?? 0, value)
-    }
+/** Adds a total to that of ALL_GROUPS. */
+function addUp(all: DetailTotal, { sums, measures }: DetailTotal): void {
+  for (const [k, sum] of sums.entries()) all.sums[k] = addExact(all.sums[k] ?? 0, sum)
+  for (const [number, value] of measures.entries()) {
+    all.measures[number] = addExact(all.measures[number] ?? 0, value)
   }
-  return all
-}
-
-type Columns = Postings['details'] & object
-
-function isZero(sums: Postings['sums'], i: number): boolean {
-  for (let k = 0; k < sums.length; k++) if (sums[k]![i] !== 0) return false
-  return true
-}
-
-function isNothing(measures: Columns['measures'], i: number): boolean {
-  for (let k = 0; k < measures.length; k++) if (measures[k]!.values[i] !== 0) return false
-  return true
-}
-
-function addRow(total: DetailTotal, { sums, details }: Postings, i: number): void {
-  for (let k = 0; k < sums.length; k++) {
-    total.sums[k] = addExact(total.sums[k]!, sums[k]![i]!)
-  }
-  addMeasures(total.measures, details!, i)
 }
 
 /** Adds the measures of row i; `sign` -1 takes them back. */
 export function addMeasures(
   totals: Measures,
-  { measures }: Pick<Columns, 'measures'>,
+  { measures }: Pick<Details, 'measures'>,
   i: number,
   sign = 1,
 ): void {
   for (let k = 0; k < measures.length; k++) {
     const { number, values } = measures[k]!
     if (values[i] !== 0) addMeasure(totals, number, sign * values[i]!)
-  }
-}
-
-/** Adds the measures of rows `start` to `end`, exclusive: column by column takes half the time. */
-function addRange(
-  totals: Measures,
-  { measures }: Pick<Columns, 'measures'>,
-  start: number,
-  end: number,
-): void {
-  for (const { number, values } of measures) {
-    let sum = 0
-    let isCounted = false
-    for (let i = start; i < end; i++) {
-      if (values[i] === 0) continue
-      isCounted = true
-      const next = sum + values[i]!
-      if (Number.isSafeInteger(next)) {
-        sum = next
-        continue
-      }
-      addMeasure(totals, number, sum)
-      sum = values[i]!
-    }
-    if (isCounted) addMeasure(totals, number, sum)
   }
 }
 

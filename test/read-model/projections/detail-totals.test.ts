@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import {
   ALL_GROUPS,
   type DetailTotal,
+  type Measures,
   MeasureTotals,
   PartTotals,
 } from '../../../src/read-model/projections/detail-totals.ts'
@@ -13,7 +14,10 @@ const amount = fc.oneof(
   fc.integer({ min: -20, max: 20 }),
   fc.constantFrom(0, Number.MAX_SAFE_INTEGER, -Number.MAX_SAFE_INTEGER),
 )
-const account = fc.integer({ min: 1, max: 30 })
+const account = fc.oneof(
+  { arbitrary: fc.integer({ min: 1, max: 30 }), weight: 9 },
+  fc.constantFrom(2 ** 31, 2 ** 32, 2 ** 32 + 1),
+)
 const pair = fc.tuple(amount, amount)
 const row = fc.record({ account, combination: fc.nat(2), sums: pair, measures: pair })
 const event = fc.record({
@@ -98,4 +102,31 @@ test('totals of any events are exact, by account and by combination', () => {
     expect(partsOf(ofAll)).toEqual(only(ALL_GROUPS))
   })
   fc.assert(property, { numRuns: 300 })
+})
+
+test('totals of accounts with texts are those of accounts with ids', () => {
+  const property = fc.property(fc.array(event), (events) => {
+    const totals = {
+      ids: [new MeasureTotals(), new PartTotals()] as const,
+      texts: [new MeasureTotals(), new PartTotals(), new PartTotals('key 7')] as const,
+    }
+    for (const one of events) {
+      const postings = { ...toPostings(one), kind: 'api_key' as const }
+      const { accounts } = postings
+      const name = (id: number) => `key ${id}`
+      const texts = typeof accounts === 'object' ? accounts.map(name) : name(accounts)
+      for (const of of totals.ids) of.add(postings)
+      for (const of of totals.texts) of.add({ ...postings, kind: 'key', accounts: texts })
+    }
+    const [measures, parts, ofOne] = totals.texts
+    const renamed = [...totals.ids[0].entries()].map(([id, some]) => [`key ${id}`, some])
+    expect([...measures.entries()]).toEqual(renamed as [string, Measures][])
+    const all = [...totals.ids[1].entries()].map((one) => ({
+      ...one,
+      account: `key ${one.account}`,
+    }))
+    expect([...parts.entries()]).toEqual(all)
+    expect([...ofOne.entries()]).toEqual(all.filter(({ account }) => account === 'key 7'))
+  })
+  fc.assert(property, { numRuns: 200 })
 })
