@@ -1,3 +1,4 @@
+import type { AccountKind } from '../events/accounts.ts'
 import type { ApiKeyFlush } from '../events/api-key-flush.ts'
 import { type Details, OTHER, type Values } from '../events/details.ts'
 import type { AttributedFlush } from '../events/flush.ts'
@@ -114,11 +115,7 @@ class EntryReader implements Counting {
     }
   }
 
-  #scopeOf(
-    combination: Combination,
-    kind: keyof Combination['accounts'],
-    account: number | string,
-  ) {
+  #scopeOf(combination: Combination, kind: AccountKind, account: number | string) {
     const note = (isAccepted: boolean) => this.known.note(combination, kind, account, isAccepted)
     return { kind, name: String(account), note }
   }

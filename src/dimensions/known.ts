@@ -1,7 +1,9 @@
+import type { AccountKind } from '../events/accounts.ts'
 import { formatCombinations, OTHER, type Values } from '../events/details.ts'
 import type { FullScope } from './accept.ts'
 import { type Scope, scopeKey } from './decide.ts'
 import { hashCombination } from './hash.ts'
+import { Pairs } from './pairs.ts'
 import type { Today } from './today.ts'
 
 /** What is known of the values of one dimension. */
@@ -26,14 +28,10 @@ export class KnownValues {
   }
 }
 
-/** A combination of accepted values and OTHER, and which accounts accept it. */
+/** A combination of accepted values and OTHER. */
 export class Combination {
-  /** Absent accounts are not known. */
-  readonly accounts = {
-    provider_group: new Map<number, boolean>(),
-    api_key: new Map<number, boolean>(),
-    key: new Map<string, boolean>(),
-  }
+  /** Which token keys accept it. Absent ones are not known. */
+  readonly keys = new Map<string, boolean>()
   /** See `formatCombinations`. */
   readonly text: string
   /** True if it has no other value than OTHER. Every account accepts it. */
@@ -44,6 +42,8 @@ export class Combination {
   constructor(
     dimensions: readonly string[],
     readonly values: Values,
+    /** Distinguishes it from all others of the day. */
+    readonly number: number,
   ) {
     this.text = formatCombinations(dimensions, [values])[0]!
     this.hasOther = values.includes(OTHER)
@@ -68,7 +68,8 @@ export class Combinations {
   constructor(
     private readonly dimensions: readonly string[],
     private readonly valuesOf: readonly KnownValues[],
-    private readonly onAdded: () => void,
+    /** Returns the number of a combination that is added. */
+    private readonly onAdded: () => number,
   ) {}
 
   /** Returns as which combination values are counted; undefined if one of them is not known. */
@@ -95,8 +96,7 @@ export class Combinations {
       }
       branch = next
     }
-    if (branch.combination === null) this.onAdded()
-    branch.combination ??= new Combination(this.dimensions, values)
+    branch.combination ??= new Combination(this.dimensions, values, this.onAdded())
     return branch.combination
   }
 }
@@ -114,6 +114,9 @@ export class KnownDay {
   readonly #dimensions = new Map<string, KnownValues>()
   readonly #combinations = new Map<string, Combinations>()
   readonly #full = new Map<string, Set<string>>()
+  #numbered = 0
+  /** Which accounts accept which combination, by id and number. Absent pairs are not known. */
+  readonly #accepted = { provider_group: new Pairs(), api_key: new Pairs() }
 
   /** `readAt` is when the day was read (performance.now()), or before. */
   constructor({ day, msLeft }: Today, readAt: number) {
@@ -142,6 +145,7 @@ export class KnownDay {
       const values = dimensions.map((dimension) => this.valuesOf(dimension))
       combinations = new Combinations(dimensions, values, () => {
         this.size += COMBINATION_SIZE
+        return this.#numbered++
       })
       this.#combinations.set(key, combinations)
     }
@@ -151,28 +155,40 @@ export class KnownDay {
   /** Returns whether an account accepts a combination; undefined if that is not known. */
   isAcceptedBy(
     combination: Combination,
-    kind: keyof Combination['accounts'],
+    kind: AccountKind,
     account: number | string,
   ): boolean | undefined {
-    // Each kind has accounts of one type.
-    const known = (combination.accounts[kind] as Map<number | string, boolean>).get(account)
-    if (known !== undefined) return known
+    const known =
+      kind === 'key'
+        ? combination.keys.get(account as string)
+        : this.#accepted[kind].get(account as number, combination.number)
+    return known ?? this.#isInFull(combination, kind, account)
+  }
+
+  /** Notes whether an account accepts a combination. */
+  note(
+    combination: Combination,
+    kind: AccountKind,
+    account: number | string,
+    isAccepted: boolean,
+  ): void {
+    if (kind === 'key') combination.keys.set(account as string, isAccepted)
+    else this.#accepted[kind].set(account as number, combination.number, isAccepted)
+    this.size++
+  }
+
+  /** Returns whether a full account accepts a combination; undefined for one that is not full. */
+  #isInFull(
+    combination: Combination,
+    kind: AccountKind,
+    account: number | string,
+  ): boolean | undefined {
+    if (this.#full.size === 0) return undefined
     const values = this.#full.get(scopeKey({ kind, name: String(account) }))
     if (values === undefined) return undefined
     const isAccepted = values.has(combination.hash)
     this.note(combination, kind, account, isAccepted)
     return isAccepted
-  }
-
-  /** Notes whether an account accepts a combination. */
-  note(
-    { accounts }: Combination,
-    kind: keyof Combination['accounts'],
-    account: number | string,
-    isAccepted: boolean,
-  ): void {
-    ;(accounts[kind] as Map<number | string, boolean>).set(account, isAccepted)
-    this.size++
   }
 
   isComplete(scope: Scope): boolean {
