@@ -91,7 +91,7 @@ function encodeMeasure(number: number, values: readonly number[]): EncodedMeasur
 /** True if it takes less to write only the values that are not 0. */
 function isSparse(values: readonly number[], bits: number): boolean {
   let count = 0
-  for (const value of values) if (value !== 0) count++
+  for (let i = 0; i < values.length; i++) if (values[i] !== 0) count++
   return count * (bits + widthOf([values.length])) < values.length * bits
 }
 

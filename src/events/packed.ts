@@ -106,7 +106,7 @@ function bitsOf(value: number, rest: number, step: number): number {
 /** Returns the bits of the largest value. */
 export function widthOf(values: readonly number[]): number {
   let largest = 0
-  for (const value of values) if (value > largest) largest = value
+  for (let i = 0; i < values.length; i++) if (values[i]! > largest) largest = values[i]!
   const high = Math.floor(largest / 2 ** 32)
   return high === 0 ? 32 - Math.clz32(largest) : 64 - Math.clz32(high)
 }

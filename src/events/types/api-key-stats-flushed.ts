@@ -55,11 +55,13 @@ function post(flush: ApiKeyFlush, recordedAt: string): Postings[] {
     start = end
   }
   if (countedAt === recordedAt && details === undefined) return postings
-  const more = {
-    ...(countedAt === recordedAt ? {} : { countedAt }),
-    ...(details && { details: postDetails(details) }),
+  const posted = details && postDetails(details)
+  // Copies of the postings would take ten times as long.
+  for (const some of postings) {
+    if (countedAt !== recordedAt) some.countedAt = countedAt
+    if (posted !== undefined) some.details = posted
   }
-  return postings.map((some) => ({ ...some, ...more }))
+  return postings
 }
 
 function toRows(flush: ApiKeyFlush): EntryRow[] {
