@@ -156,6 +156,7 @@ export class ExactRows {
 
   /** Returns a value of a row; undefined if nothing was added to it. */
   valueOf(row: number, place: number): Exact | undefined {
+    if (KEY_CELLS + place >= this.#width) return undefined
     const cell = row * this.#width + KEY_CELLS + place
     const value = this.#cells[cell]!
     if (Object.is(value, UNTOUCHED)) return undefined

@@ -117,6 +117,46 @@ export const createAllMeasures = (): Record<AccountKind, MeasureTotals> => ({
   key: new MeasureTotals(),
 })
 
+/** Numbers combinations, and converts the details of postings to columns. */
+class PartColumns {
+  readonly places = new MeasurePlaces()
+  readonly #numbers = new Map<string, number>()
+  /** Of the last postings: those of an event have the same details, and mostly the same sums. */
+  #last: { details: Details; sums: Postings['sums']; columns: Columns } | null = null
+
+  /** The combinations, by number. */
+  get combinations(): string[] {
+    return [...this.#numbers.keys()]
+  }
+
+  /** Returns columns with the sums first, and then the measures. */
+  of(details: Details, sums: Postings['sums']): Columns {
+    if (this.#last?.details !== details || this.#last.sums !== sums) {
+      this.#last = { details, sums, columns: this.#convert(details, sums) }
+    }
+    return this.#last.columns
+  }
+
+  #convert({ combinations, combination, measures }: Details, sums: Postings['sums']): Columns {
+    const columns = [...sums, ...measures.map(({ values }) => values)]
+    const places = [
+      ...sums.keys(),
+      ...measures.map(({ number }) => sums.length + this.places.placeOf(number)),
+    ]
+    const numbers = combinations.map((text) => this.#numberOf(text))
+    return { columns, places, second: combination.map((i) => numbers[i]!) }
+  }
+
+  #numberOf(combination: string): number {
+    let number = this.#numbers.get(combination)
+    if (number === undefined) {
+      number = this.#numbers.size
+      this.#numbers.set(combination, number)
+    }
+    return number
+  }
+}
+
 /**
  * Exact totals of accounts by combination. Only postings with details leave any. Those to provider
  * groups are added up to ALL_GROUPS, too.
@@ -125,15 +165,15 @@ export class PartTotals {
   /** By account and the number of the combination: sums, and then measures. */
   readonly #rows = new ExactRows()
   readonly #accounts = new AccountNumbers()
-  readonly #places = new MeasurePlaces()
-  readonly #combinations = new Map<string, number>()
-  /** Of the last postings: those of an event have the same details, and mostly the same sums. */
-  #last: { details: Details; sums: Postings['sums']; added: Columns } | null = null
   #sums = 0
   #hasGroups = false
 
-  /** Only of one account, unless that is null. */
-  constructor(private readonly only: Account | null = null) {}
+  constructor(
+    /** Only of this account, unless it is null. */
+    private readonly only: Account | null = null,
+    /** May be shared, so that an event's details are converted once for accounts of all kinds. */
+    private readonly columns = new PartColumns(),
+  ) {}
 
   get size(): number {
     return this.#rows.count
@@ -144,31 +184,9 @@ export class PartTotals {
     if (details === undefined) return
     this.#hasGroups ||= kind === 'provider_group'
     this.#sums = sums.length
-    if (this.#last?.details !== details || this.#last.sums !== sums) {
-      this.#last = { details, sums, added: this.#toColumns(details, sums) }
-    }
-    const first = this.#keysOf(kind, accounts, start, end)
-    this.#rows.add(this.#last.added, { first, start, end })
-  }
-
-  #toColumns({ combinations, combination, measures }: Details, sums: Postings['sums']): Columns {
-    const columns = [...sums, ...measures.map(({ values }) => values)]
-    const places = [
-      ...sums.keys(),
-      ...measures.map(({ number }) => sums.length + this.#places.placeOf(number)),
-    ]
-    this.#rows.widen(sums.length + this.#places.count)
-    const numbers = combinations.map((text) => this.#numberOf(text))
-    return { columns, places, second: combination.map((i) => numbers[i]!) }
-  }
-
-  #numberOf(combination: string): number {
-    let number = this.#combinations.get(combination)
-    if (number === undefined) {
-      number = this.#combinations.size
-      this.#combinations.set(combination, number)
-    }
-    return number
+    const columns = this.columns.of(details, sums)
+    this.#rows.widen(sums.length + this.columns.places.count)
+    this.#rows.add(columns, { first: this.#keysOf(kind, accounts, start, end), start, end })
   }
 
   /** Returns the accounts' numbers; or 0 for the only one, and NO_KEY for all others. */
@@ -181,14 +199,14 @@ export class PartTotals {
   }
 
   *entries(): Generator<DetailTotal & { combination: string }> {
-    const combinations = [...this.#combinations.keys()]
+    const { combinations, places } = this.columns
     const all = new Map<number, DetailTotal>()
     for (let row = 0; row < this.#rows.count; row++) {
       const { first, second } = this.#rows.keyOf(row)
       const total = {
         account: this.only ?? this.#accounts.accountOf(first),
         sums: Array.from({ length: this.#sums }, (_, k) => this.#rows.valueOf(row, k) ?? 0),
-        measures: this.#places.read(this.#rows, row, this.#sums),
+        measures: places.read(this.#rows, row, this.#sums),
       }
       yield { ...total, combination: combinations[second]! }
       if (!this.#hasGroups || this.only !== null) continue
@@ -203,9 +221,11 @@ export class PartTotals {
 }
 
 /** Creates empty parts for every kind of account. */
-export const createAllParts = (): Record<AccountKind, PartTotals> => ({
-  ...{ provider_group: new PartTotals(), api_key: new PartTotals(), key: new PartTotals() },
-})
+export function createAllParts(): Record<AccountKind, PartTotals> {
+  const columns = new PartColumns()
+  const create = () => new PartTotals(null, columns)
+  return { provider_group: create(), api_key: create(), key: create() }
+}
 
 /** Adds a total to that of ALL_GROUPS. */
 function addUp(all: DetailTotal, { sums, measures }: DetailTotal): void {

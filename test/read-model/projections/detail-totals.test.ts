@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import {
   ALL_GROUPS,
+  createAllParts,
   type DetailTotal,
   type Measures,
   MeasureTotals,
@@ -127,6 +128,22 @@ test('totals of accounts with texts are those of accounts with ids', () => {
     }))
     expect([...parts.entries()]).toEqual(all)
     expect([...ofOne.entries()]).toEqual(all.filter(({ account }) => account === 'key 7'))
+  })
+  fc.assert(property, { numRuns: 200 })
+})
+
+test('parts of accounts of all kinds are those of accounts of each kind alone', () => {
+  const kinds = ['api_key', 'provider_group'] as const
+  const property = fc.property(fc.array(fc.tuple(event, fc.nat(1))), (events) => {
+    const all = createAllParts()
+    const alone = { api_key: new PartTotals(), provider_group: new PartTotals() }
+    for (const [one, k] of events) {
+      const postings = { ...toPostings(one), kind: kinds[k]! }
+      all[postings.kind].add(postings)
+      alone[postings.kind].add(postings)
+    }
+    for (const kind of kinds) expect(partsOf(all[kind])).toEqual(partsOf(alone[kind]))
+    expect(partsOf(all.key)).toEqual(new Map())
   })
   fc.assert(property, { numRuns: 200 })
 })
