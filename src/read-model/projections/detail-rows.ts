@@ -1,5 +1,5 @@
 import { ACCOUNTS, type AccountKind } from '../../events/accounts.ts'
-import type { Transaction } from '../../platform/postgres/pool.ts'
+import type { Fragment, Transaction } from '../../platform/postgres/pool.ts'
 import { accountColumn, addToRow, type Column, listOf, toColumns, unnest } from './account-sql.ts'
 import { toArray, toTextArray } from './array.ts'
 import type { DetailTotal, Measures } from './detail-totals.ts'
@@ -41,14 +41,40 @@ export type BackdatedPartRow = PartRow & { position: number }
 /** Formats measures as a PostgreSQL array literal. */
 export const formatMeasures = (measures: Measures) => `{${measures.join(',')}}`
 
-/** Adds the measures of `excluded` to those of the row `alias`, element by element. */
-export const sumMeasures = (transaction: Transaction, alias: string) => {
-  const old = transaction`${transaction(alias)}.measures`
-  return transaction`measures = array(
+/** Measures up to this number are added one by one: a statement is prepared for each length. */
+const MAX_NAMED = 32
+
+/**
+ * Adds the measures of `excluded`, which are `added`, to those of the row `alias`, element by
+ * element. The result is as long as the longer array. Naming each element takes a fifth less of the
+ * database's time for a row than a subquery, which is for rows that have measures beyond those.
+ */
+export function sumMeasures(
+  transaction: Transaction,
+  alias: string,
+  added: readonly Measures[],
+): Fragment {
+  const length = added.reduce((most, measures) => Math.max(most, measures.length), 0)
+  const summed = `array(
     select coalesce(m.old, 0) + coalesce(m.new, 0)
-    from unnest(${old}, excluded.measures) with ordinality as m(old, new, n)
+    from unnest(${alias}.measures, excluded.measures) with ordinality as m(old, new, n)
     order by m.n
   )`
+  if (length === 0 || length > MAX_NAMED) return fragment(`measures = ${summed}`)
+  const elements = Array.from({ length }, (_, i) => {
+    const element = `measures[${i + 1}]`
+    return `coalesce(${alias}.${element}, 0) + coalesce(excluded.${element}, 0)`
+  })
+  return fragment(`measures = case
+    when cardinality(${alias}.measures) > ${length} then ${summed}
+    else (array[${elements.join(', ')}])[
+      1:greatest(cardinality(${alias}.measures), cardinality(excluded.measures))
+    ]
+  end`)
+
+  function fragment(text: string): Fragment {
+    return transaction.unsafe(text) as unknown as Fragment
+  }
 }
 
 /** Adds measures to the totals of accounts. */
@@ -63,6 +89,7 @@ export function writeMeasures(
     accountColumn(type, rows, ([account]) => account),
     { name: 'measures', type: 'text', text: toTextArray(rows, ([, some]) => formatMeasures(some)) },
   ]
+  const added = rows.map(([, measures]) => measures)
   return transaction`
     insert into ${transaction(measuresTable(kind))} as t
       (shard, generation, ${transaction(id)}, measures)
@@ -71,7 +98,7 @@ export function writeMeasures(
       cross join ${unnest(transaction, columns)}
     where s.shard = ${shard}
     on conflict (generation, ${transaction(id)}, shard) do update set
-      ${sumMeasures(transaction, 't')}`
+      ${sumMeasures(transaction, 't', added)}`
 }
 
 /** A combination in unique keys: an index can't keep texts of several kilobytes. */
@@ -93,6 +120,7 @@ export function writeParts(
   const shape = { ...ACCOUNTS[kind], maxima: [] }
   const id = transaction(shape.id)
   const { sums } = shape
+  const added = rows.map(({ measures }) => measures)
   return transaction`
     insert into ${transaction(partsTable(kind))} as t
       (shard, generation, ${id}, quarter, combination, ${listOf(transaction, sums)}, measures)
@@ -103,7 +131,7 @@ export function writeParts(
       cross join ${unnest(transaction, partColumns(kind, rows))}
     where s.shard = ${shard}
     on conflict (generation, ${id}, quarter, shard, ${combinationKey(transaction)}) do update set
-      ${addToRow(transaction, shape, 't')}, ${sumMeasures(transaction, 't')}`
+      ${addToRow(transaction, shape, 't')}, ${sumMeasures(transaction, 't', added)}`
 }
 
 /** Adds rows to backdated usage by combination. */
@@ -119,6 +147,7 @@ export function writeBackdatedParts(
     ...partColumns(kind, rows),
     { name: 'position', type: 'bigint', text: toArray(rows, ({ position }) => position) },
   ]
+  const added = rows.map(({ measures }) => measures)
   return transaction`
     insert into ${transaction(backdatedPartsTable(kind))} as t
       (shard, generation, ${transaction(id)}, quarter, position, combination,
@@ -131,7 +160,7 @@ export function writeBackdatedParts(
     where s.shard = ${shard}
     on conflict (
       generation, ${transaction(id)}, quarter, shard, position, ${combinationKey(transaction)}
-    ) do update set ${addToRow(transaction, shape, 't')}, ${sumMeasures(transaction, 't')}`
+    ) do update set ${addToRow(transaction, shape, 't')}, ${sumMeasures(transaction, 't', added)}`
 }
 
 /** Converts rows to columns; measures are array literals. */

@@ -155,6 +155,7 @@ export function writeParts(
       text: toTextArray(rows, ({ measures }) => formatMeasures(measures)),
     },
   ]
+  const added = rows.map(({ measures }) => measures)
   return transaction`
     insert into unknown_parts as u
       (shard, generation, kind, name, quarter, combination, requests, seconds, measures)
@@ -169,7 +170,7 @@ export function writeParts(
       do update set
         requests = u.requests + excluded.requests,
         seconds = u.seconds + excluded.seconds,
-        ${sumMeasures(transaction, 'u')}`
+        ${sumMeasures(transaction, 'u', added)}`
 }
 
 const isKept = (transaction: Transaction, generation: number, kind: UnknownKind): Fragment =>
