@@ -26,7 +26,7 @@ const EVENTS_AFTER_LARGE = 16
 /** Statements sent together: more would be written to the connection in one go. */
 const CONCURRENT_WRITES = 8
 
-/** Batches buffered while an earlier one is missing; if there are more, it will not come. */
+/** Newest batches buffered while an earlier one is missing; those before are read from the log. */
 const MAX_BUFFERED = 8
 
 /**
@@ -96,7 +96,7 @@ export class FoldBatch {
   /** Folds a batch that was just committed, once everything before it is folded. */
   foldAppended(appended: EntryBatch): void {
     if (appended.firstPosition > this.position + 1 || this.#isFoldingLarge) {
-      if (this.#buffered.length < MAX_BUFFERED) this.#buffered.push(appended)
+      if (this.#buffered.push(appended) > MAX_BUFFERED) this.#buffered.shift()
       return
     }
     const { firstPosition, recordedAt, entries, payloadSha256s, previous } = appended
@@ -156,7 +156,8 @@ export class FoldBatch {
         continue
       }
       this.#foldBuffered()
-      if (large.length === 0 && events < requested) return false
+      // A long read leaves a gap to what was appended meanwhile; the next one is shorter.
+      if (events === 0 || (events < requested && large.length === 0 && !this.hasGap)) return false
       if (isEnough()) return true
     }
   }
@@ -231,8 +232,7 @@ export class FoldBatch {
   }
 
   #foldBuffered(): void {
-    const buffered = this.#buffered.sort((a, b) => a.firstPosition - b.firstPosition)
-    this.#buffered = []
+    const buffered = this.#buffered.splice(0).sort((a, b) => a.firstPosition - b.firstPosition)
     for (const appended of buffered) this.foldAppended(appended)
   }
 

@@ -12,13 +12,8 @@ import { FoldBatch, LogLost } from './fold-batch.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProjectionGroup, WriteBatch } from './projection-groups.ts'
 
-/**
- * After a batch that took t, the projector idles for IDLE_FACTOR times t: it uses a tenth of the
- * time, nearly all of it for writing counters.
- */
-const IDLE_FACTOR = 9
-/** Limits of this idle time, in milliseconds. */
-const IDLE_MS = { shortest: 100, longest: 1_000 }
+/** After a batch that took t, the projector idles `factor` times t: it uses a tenth of the time. */
+const IDLE = { factor: 9, shortestMs: 100, longestMs: 1_000 }
 /**
  * While far behind, pause for `pause` ms. A wake-up less than `late` ms late means that the thread
  * has time to spare, and catching up goes on.
@@ -83,7 +78,7 @@ export class ShardProjector {
   noticeAppend(batch?: EntryBatch): void {
     if (batch) this.#batch?.foldAppended(batch)
     this.#appended = true
-    if (!this.#batch || this.#isDue(this.#batch)) this.#sleep.wake('append')
+    if (this.#hasWork) this.#sleep.wake('append')
   }
 
   /** Notifies that a reader on another instance waits for a position. */
@@ -173,9 +168,8 @@ export class ShardProjector {
       })
     }
     if (batch.events > 0) {
-      const isAtEnd = !isBehind && !batch.isAtNewer
-      if (isAtEnd && !this.#hasReaders && !this.#isDue(batch)) return 'folded'
-      if (this.#stopped && !this.#isDue(batch)) return 'folded'
+      const mayWait = (!isBehind && !batch.isAtNewer && !this.#hasReaders) || this.#stopped
+      if (mayWait && !this.#isDue(batch)) return 'folded'
       // Appends now go to the next batch, which starts where this one ends.
       this.#batch = batch.next()
       this.#wroteAt = performance.now()
@@ -204,10 +198,15 @@ export class ShardProjector {
   }
 
   #isDue(batch: FoldBatch): boolean {
-    return (
-      this.group.shouldFlush(batch) ||
-      performance.now() - this.#wroteAt >= this.group.flushIntervalMs
-    )
+    const { shouldFlush, flushIntervalMs } = this.group
+    return shouldFlush(batch) || performance.now() - this.#wroteAt >= flushIntervalMs
+  }
+
+  /** True if a batch should be written, or a gap be closed before much has to be read for that. */
+  get #hasWork(): boolean {
+    const batch = this.#batch
+    if (!batch || this.#isDue(batch)) return true
+    return batch.hasGap && performance.now() - this.#polledAt >= this.intervals.pollIntervalMs
   }
 
   /**
@@ -251,18 +250,18 @@ export class ShardProjector {
 
   async #idle(outcome: Outcome, tookMs: number): Promise<void> {
     const { pollIntervalMs, retryAfterMs } = this.intervals
+    const { longest } = this.group.idleMs
     if (outcome === 'failed') return this.#sleepFor(retryAfterMs, ['stop'])
     // Only a newer release may fold the shard.
     if (outcome === 'newer') return this.#sleepFor(pollIntervalMs, ['stop'])
     if (outcome === 'standby') return this.#standBy()
     if (this.#hasReaders) return
     if (outcome === 'behind' && (await this.#hasSpareTime())) return
-    const { longest } = this.group.idleMs
-    const idleMs = Math.min(Math.max(IDLE_FACTOR * tookMs, IDLE_MS.shortest), IDLE_MS.longest)
+    const idleMs = Math.min(Math.max(IDLE.factor * tookMs, IDLE.shortestMs), IDLE.longestMs)
     await this.#sleepFor(idleMs, ['reader', 'stop'])
     if (outcome === 'behind' || this.#hasReaders) return
     // If nothing from this process is due, poll again only after the longest pause.
-    if (this.#appended && (!this.#batch || this.#isDue(this.#batch))) return
+    if (this.#appended && this.#hasWork) return
     await this.#sleepFor(longest - idleMs, ['append', 'reader', 'ownership', 'stop'])
   }
 
