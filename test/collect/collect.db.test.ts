@@ -1,10 +1,14 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { beforeAll, describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { LLM_CONVENTIONS } from '../../src/cli/llm-conventions.ts'
+import {
+  type CollectOptions,
+  type CollectProcess,
+  readKey,
+  useCollectProcess,
+} from '../support/collect.ts'
 import { freePort } from '../support/free-port.ts'
-import { type Process, readUrl, runTallybook } from '../support/process.ts'
+import { runTallybook } from '../support/process.ts'
 import { TOKENS, useService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
@@ -12,9 +16,7 @@ import { until } from '../support/until.ts'
 
 const service = useService({ registerPerDay: 1_000 })
 
-let folder: string
-let collector: Process | null = null
-let url: string
+const collector = useCollectProcess(service)
 
 beforeAll(() =>
   service.putCatalog({
@@ -22,37 +24,12 @@ beforeAll(() =>
     provider_groups: [{ id: 1, name: 'Anthropic', external_id: 'anthropic' }],
   }),
 )
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'tallybook-collect-'))
-})
-afterEach(async () => {
-  collector?.kill('SIGKILL')
-  await collector?.exited
-  collector = null
-  await rm(folder, { recursive: true })
-})
-
-/** Starts a collector on the folder, with these settings. */
-async function start(settings: Record<string, string> = {}): Promise<void> {
-  const all = {
-    ...{ url: service.url, dp_token: TOKENS.dp, directory: join(folder, 'collect') },
-    ...{ listen: '127.0.0.1:0', commit_ms: '5', ...settings },
-  }
-  const env = Object.entries(all).map(([name, value]) => [
-    `TALLYBOOK_COLLECT_${name.toUpperCase()}`,
-    value,
-  ])
-  collector = runTallybook(['collect'], folder, Object.fromEntries(env))
-  url = await readUrl(collector)
-}
+const start = (settings: CollectOptions['settings'] = {}) => collector.start({ settings })
+const post: CollectProcess['post'] = (...args) => collector.post(...args)
 
 async function stop(): Promise<void> {
-  collector!.kill('SIGTERM')
-  expect(await collector!.exited).toBe(0)
+  expect(await collector.stop()).toBe(0)
 }
-
-const post = (path: string, body: string | Uint8Array, headers: Record<string, string> = {}) =>
-  fetch(url + path, { method: 'POST', body, headers })
 
 type Record_ = { id: string; key: string } & Record<string, unknown>
 const litellm = ({ id, key, ...fields }: Record_) => ({
@@ -64,20 +41,7 @@ const litellm = ({ id, key, ...fields }: Record_) => ({
   ...fields,
 })
 
-type Row = {
-  external_id: string
-  name: string
-  group_id: number
-  total_requests: number
-  success_requests: number
-  measures: Record<string, number>
-}
-async function rowOf(key: string): Promise<Row | undefined> {
-  const { items } = await service.read<{ items: Row[] }>(
-    `/admin/api-keys?external_id=${encodeURIComponent(key)}`,
-  )
-  return items[0]
-}
+const rowOf = (key: string) => readKey(service, key)
 const untilCounted = (key: string, requests: number) =>
   until(async () => {
     const row = await rowOf(key)
@@ -100,7 +64,7 @@ test('what is posted is counted once, under the names of the gateway', async () 
   const row = await untilCounted('ka', 5)
   expect(row).toMatchObject({ name: 'name of ka', group_id: 1, success_requests: 4 })
   expect(row.measures).toMatchObject({ input_tokens: 50, output_tokens: 10, cost_micros: 5_000 })
-  const metrics = await (await fetch(`${url}/metrics`)).text()
+  const metrics = await (await fetch(`${collector.url}/metrics`)).text()
   expect(metrics).toContain('tallybook_collect_counted_total{input="litellm"} 5\n')
   expect(metrics).toContain('tallybook_collect_duplicates_total{input="litellm"} 7\n')
   expect(metrics).toContain('\ntallybook_client_recorded_total 5\n')
@@ -177,13 +141,13 @@ test('what can’t be accepted is answered with a problem', async () => {
     post('/ingest/litellm', record),
     post('/ingest/litellm', record, { authorization: 'Bearer sender-2' }),
     post('/ingest/none', record, auth),
-    fetch(`${url}/ingest/litellm`, { headers: auth }),
+    fetch(`${collector.url}/ingest/litellm`, { headers: auth }),
     post('/ingest/litellm', big, { ...auth, 'content-encoding': 'gzip' }),
     post('/ingest/litellm', 'x', { ...auth, 'content-encoding': 'gzip' }),
     post('/ingest/litellm', record, { ...auth, 'content-encoding': 'br' }),
     post('/v1/traces', 'hello', { ...auth, 'content-type': 'application/json' }),
     post('/ingest/litellm', record, auth),
-    fetch(`${url}/health`),
+    fetch(`${collector.url}/health`),
   ].map(async (response) => (await response).status)
   expect(await Promise.all(statuses)).toEqual([401, 401, 404, 405, 413, 400, 415, 400, 200, 200])
 })
@@ -195,10 +159,9 @@ test('records are accepted while the service is away, and nothing of a prompt is
     const body = JSON.stringify([litellm({ id: `g${i}`, key: 'kg' })])
     expect((await post('/ingest/litellm', body)).status).toBe(200)
   }
-  const kept = await Bun.$`grep -rla "nobody may keep" ${folder}`.nothrow().text()
+  const kept = await Bun.$`grep -rla "nobody may keep" ${collector.folder}`.nothrow().text()
   expect(kept).toBe('')
-  collector!.kill('SIGKILL')
-  await collector!.exited
+  await collector.kill()
   expect(await rowOf('kg')).toBeUndefined()
   await start()
   await untilCounted('kg', 5)
@@ -206,9 +169,9 @@ test('records are accepted while the service is away, and nothing of a prompt is
 
 test('two collectors can’t share a directory', async () => {
   await start()
-  const second = runTallybook(['collect'], folder, {
+  const second = runTallybook(['collect'], collector.folder, {
     TALLYBOOK_COLLECT_DP_TOKEN: TOKENS.dp,
-    TALLYBOOK_COLLECT_DIRECTORY: join(folder, 'collect'),
+    TALLYBOOK_COLLECT_DIRECTORY: join(collector.folder, 'collect'),
     TALLYBOOK_COLLECT_LISTEN: '127.0.0.1:0',
   })
   expect(await second.exited).toBe(1)
@@ -218,10 +181,6 @@ test('two collectors can’t share a directory', async () => {
 describe('kill -9', () => {
   const KILLS = 8
   const SENDERS = 4
-
-  afterAll(() => {
-    collector?.kill('SIGKILL')
-  })
 
   test('loses nothing and doubles nothing if senders repeat what was not confirmed', async () => {
     await start()
@@ -244,8 +203,7 @@ describe('kill -9', () => {
       // Somewhere between two steps of the batches in progress.
       const before = sent
       await until(() => sent >= before + 20 + i)
-      collector!.kill('SIGKILL')
-      await collector!.exited
+      await collector.kill()
       await start()
     }
     isDone = true

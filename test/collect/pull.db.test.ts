@@ -1,65 +1,43 @@
 import { Database } from 'bun:sqlite'
 import { afterEach, beforeEach, expect, test } from 'bun:test'
 import { hash } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LLM_CONVENTIONS } from '../../src/cli/llm-conventions.ts'
-import { type Process, readUrl, runTallybook } from '../support/process.ts'
+import { readKey, useCollectProcess } from '../support/collect.ts'
 import { createDatabase, type TestDatabase, urlOf } from '../support/server.ts'
-import { TOKENS, useService } from '../support/service.ts'
+import { useService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
 // Records that are read from the tables and the queue of gateways.
 
 const service = useService({ registerPerDay: 1_000 })
 
-let folder: string
-let collector: Process | null = null
+const collector = useCollectProcess(service)
 let old: TestDatabase | null = null
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'tallybook-pull-'))
   await service.putCatalog(LLM_CONVENTIONS)
 })
 afterEach(async () => {
-  collector?.kill('SIGKILL')
-  await collector?.exited
   await old?.drop()
   old = null
-  await rm(folder, { recursive: true })
 })
 
-async function start(pull: object): Promise<string> {
-  const config = join(folder, 'collect.yaml')
-  await writeFile(config, JSON.stringify({ commit_ms: 5, pull: [{ every_seconds: 0.1, ...pull }] }))
-  collector = runTallybook(['collect', '--config', config], folder, {
-    TALLYBOOK_COLLECT_URL: service.url,
-    TALLYBOOK_COLLECT_DP_TOKEN: TOKENS.dp,
-    TALLYBOOK_COLLECT_DIRECTORY: join(folder, 'collect'),
-    TALLYBOOK_COLLECT_LISTEN: '127.0.0.1:0',
-    OLD_DATABASE: old === null ? '' : urlOf(old.address),
-    OLD_SECRET: 'management-key',
-  })
-  return readUrl(collector)
+async function start(pull: object): Promise<void> {
+  const config = join(collector.folder, 'collect.yaml')
+  await writeFile(config, JSON.stringify({ pull: [{ every_seconds: 0.1, ...pull }] }))
+  const OLD_DATABASE = old === null ? '' : urlOf(old.address)
+  const env = { OLD_DATABASE, OLD_SECRET: 'management-key' }
+  await collector.start({ args: ['--config', config], env })
 }
 
 async function restart(pull: object): Promise<void> {
-  collector!.kill('SIGKILL')
-  await collector!.exited
+  await collector.kill()
   await start(pull)
 }
 
-type Row = {
-  name: string
-  total_requests: number
-  success_requests: number
-  measures: Record<string, number>
-}
-async function rowOf(key: string): Promise<Row | undefined> {
-  const path = `/admin/api-keys?external_id=${key}`
-  return (await service.read<{ items: Row[] }>(path)).items[0]
-}
+const rowOf = (key: string) => readKey(service, key)
 const untilCounted = (key: string, requests: number) =>
   until(async () => {
     const row = await rowOf(key)
@@ -99,7 +77,7 @@ test('lines of New API are counted once, for the key that clients send', async (
   })
   await insert(2, { quota: -100, prompt_tokens: 0 })
   const pull = { name: 'gw', preset: 'new-api', location: 'env:OLD_DATABASE', from: 'start' }
-  const url = await start(pull)
+  await start(pull)
   const key = sha256('sk-abc')
   expect(await untilCounted(key, 3)).toMatchObject({
     name: 'prod',
@@ -109,7 +87,9 @@ test('lines of New API are counted once, for the key that clients send', async (
       ...{ output_tokens: 40, cost_micros: 20_000 },
     },
   })
-  expect(await (await fetch(`${url}/metrics`)).text()).toContain('counted_total{input="gw"} 3\n')
+  expect(await (await fetch(`${collector.url}/metrics`)).text()).toContain(
+    'counted_total{input="gw"} 3\n',
+  )
   await restart(pull)
   await insert(2)
   await untilCounted(key, 4)
@@ -120,7 +100,7 @@ test('lines of New API are counted once, for the key that clients send', async (
 })
 
 test('lines of One API in a file of SQLite: from now on, and without tests of channels', async () => {
-  const path = join(folder, 'one-api.db')
+  const path = join(collector.folder, 'one-api.db')
   const database = new Database(path, { create: true })
   // As One API does, for the collector reads meanwhile.
   database.run('pragma busy_timeout = 3000')
@@ -133,10 +113,10 @@ test('lines of One API in a file of SQLite: from now on, and without tests of ch
         completion_tokens) values (${HOUR_AGO}, ${type}, 'cli', 'gpt-5', 500000, 1, 2)`,
     )
   insert(2)
-  const url = await start({ name: 'one', preset: 'one-api', location: path })
+  await start({ name: 'one', preset: 'one-api', location: path })
   // The first poll has found where to begin.
   await until(async () => {
-    const state = new Database(join(folder, 'collect/state.sqlite'))
+    const state = new Database(join(collector.folder, 'collect/state.sqlite'))
     const row = state.query(`select cursor from cursors where source = 'one'`).get()
     state.close()
     return row !== null
@@ -145,7 +125,6 @@ test('lines of One API in a file of SQLite: from now on, and without tests of ch
   insert(2)
   expect(await untilCounted('cli', 1)).toMatchObject({ measures: { cost_micros: 1_000_000 } })
   database.close()
-  expect(url).toStartWith('http')
 })
 
 test('lines of LiteLLM count once, also those that are written later', async () => {
