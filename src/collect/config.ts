@@ -4,9 +4,9 @@ import { Value } from '@sinclair/typebox/value'
 import { UserError } from '../platform/user-error.ts'
 import { withPaths } from './inputs.ts'
 import type { Mapping, Target } from './mapping.ts'
-import { OTLP_PRESETS, type OtlpPreset } from './otlp/presets.ts'
+import { OTLP_PRESETS, type OtlpPreset, presetsOf } from './otlp/presets.ts'
 import { PRESETS } from './presets.ts'
-import { SOURCES } from './pull/index.ts'
+import { SOURCES, WITH_MAIN } from './pull/index.ts'
 import type { Source } from './pull/source.ts'
 import { SETTING_NAMES, SETTINGS, type Setting, type SettingName, variableOf } from './settings.ts'
 
@@ -89,6 +89,7 @@ const FileSchema = Type.Object(
             name: Name,
             preset: Type.String(),
             location: Type.String({ minLength: 1 }),
+            main: Type.Optional(Type.String({ minLength: 1 })),
             secret: Type.Optional(Type.String()),
             from: Type.Optional(Type.Union([Type.Literal('now'), Type.Literal('start')])),
             every_seconds: Type.Optional(Type.Number({ minimum: 0.1, maximum: 3_600 })),
@@ -146,6 +147,11 @@ export function readCollectConfig(
     const known = Object.keys(OTLP_PRESETS).join(', ')
     problems.push(`presets has ${unknown.join(', ')}, which is none of ${known}.`)
   }
+  const mappings = { ...PRESETS, ...readMappings(file.mappings ?? {}, problems) }
+  const presets = otlp
+    .filter((name) => Object.hasOwn(OTLP_PRESETS, name))
+    .map((name) => OTLP_PRESETS[name]!)
+    .map((one) => ({ ...one, mapping: withPaths(one.mapping, text('key'), text('name')) }))
   const config: CollectConfig = {
     url,
     dpToken: readToken(text('dp_token'), text('dp_token_file'), problems),
@@ -160,11 +166,8 @@ export function readCollectConfig(
       defaultKey: text('default_key'),
       group: text('group'),
     },
-    mappings: { ...PRESETS, ...readMappings(file.mappings ?? {}, problems) },
-    otlp: otlp
-      .filter((name) => Object.hasOwn(OTLP_PRESETS, name))
-      .map((name) => OTLP_PRESETS[name]!)
-      .map((one) => ({ ...one, mapping: withPaths(one.mapping, text('key'), text('name')) })),
+    mappings,
+    otlp: [...presets, ...presetsOf(mappings)],
     pulls: readPulls(file.pull ?? [], env, problems),
     keepIdsSeconds: number('keep_ids_hours', 1, 8_760) * 3_600,
     commitMs: number('commit_ms', 0, 10_000),
@@ -201,7 +204,7 @@ function readToken(token: string | null, path: string | null, problems: string[]
   }
 }
 
-/** Sources of the file. A location or secret may be `env:NAME`, which names a variable. */
+/** Sources of the file. Locations and secrets may be `env:NAME`, which names a variable. */
 function readPulls(
   pulls: NonNullable<File['pull']>,
   env: Record<string, string | undefined>,
@@ -215,13 +218,21 @@ function readPulls(
   }
   const names = pulls.map(({ name }) => name)
   if (new Set(names).size < names.length) problems.push('pull: each source needs its own name.')
-  return pulls.flatMap(({ name, preset, location, secret, from = 'now', every_seconds = 10 }) => {
+  const resolveIfAny = (text: string | undefined) => (text === undefined ? null : resolve(text))
+  return pulls.flatMap(({ name, preset, from = 'now', every_seconds = 10, ...place }) => {
     const open = Object.hasOwn(SOURCES, preset) ? SOURCES[preset] : undefined
     if (open === undefined) {
       problems.push(`pull.${name}: preset is none of ${Object.keys(SOURCES).join(', ')}.`)
       return []
     }
-    const source = open(resolve(location), secret === undefined ? null : resolve(secret))
+    if (place.main !== undefined && !WITH_MAIN.includes(preset)) {
+      problems.push(`pull.${name}: main is for ${WITH_MAIN.join(' and ')} only.`)
+    }
+    const source = open({
+      location: resolve(place.location),
+      secret: resolveIfAny(place.secret),
+      main: resolveIfAny(place.main),
+    })
     return [{ name, source, from, everyMs: every_seconds * 1_000 }]
   })
 }

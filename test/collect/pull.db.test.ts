@@ -99,6 +99,43 @@ test('lines of New API are counted once, for the key that clients send', async (
   expect((await rowOf(key))!.total_requests).toBe(4)
 })
 
+test('lines of New API in a database of their own count for the keys in the main one', async () => {
+  old = await createDatabase({ empty: true })
+  await old.owner.unsafe(`
+    set search_path = public;
+    create table tokens (id bigint primary key, key text);
+    create table options (key text primary key, value text);
+    insert into tokens values (33, 'split-1'), (34, 'split-2');
+    insert into options values ('QuotaPerUnit', '1000');`)
+  const path = join(collector.folder, 'logs.db')
+  const logs = new Database(path, { create: true })
+  logs.run(`create table logs (id integer primary key, created_at bigint, type integer,
+    token_name text, token_id integer, model_name text, quota integer, prompt_tokens integer,
+    completion_tokens integer)`)
+  const insert = (token: number) =>
+    logs.run(
+      `insert into logs (created_at, type, token_name, token_id, model_name, quota, prompt_tokens,
+        completion_tokens) values (${HOUR_AGO}, 2, 'prod', ${token}, 'gpt-5', 5, 1, 2)`,
+    )
+  for (const token of [33, 33, 34, 99]) insert(token)
+  const pull = { name: 'split', preset: 'new-api', location: path, from: 'start' }
+  await start({ ...pull, main: 'env:OLD_DATABASE' })
+  expect(await untilCounted(sha256('sk-split-1'), 2)).toMatchObject({
+    measures: { cost_micros: 10_000 },
+  })
+  await untilCounted(sha256('sk-split-2'), 1)
+  // A token that is gone has its id left.
+  await untilCounted('99', 1)
+  logs.close()
+})
+
+test('a source states a main database only if it can be apart', async () => {
+  const place = { location: 'http://127.0.0.1:1', main: 'main.db' }
+  const started = start({ name: 'cpa', preset: 'cli-proxy-api', ...place })
+  expect(started).rejects.toThrow('pull.cpa: main is for new-api and one-api only.')
+  await started.catch(() => {})
+})
+
 test('lines of One API in a file of SQLite: from now on, and without tests of channels', async () => {
   const path = join(collector.folder, 'one-api.db')
   const database = new Database(path, { create: true })

@@ -30,11 +30,17 @@ const MAPPING: Mapping = {
   dimensions: { model: 'other.upstream_model_name | model_name' },
 }
 
+type Line = Record<string, string | null>
+
+/** What lines need of the main database: secrets of tokens by their ids, and the price of quota. */
+type Main = { secrets: ReadonlyMap<string, string>; perDollar: number }
+
 /**
  * The table `logs` of New API, or of One API, where lines of type 5 are tests of channels. Lines
- * are read in the order of their ids.
+ * are read in the order of their ids. `main` is where the other tables are, if `logs` has a
+ * database of its own (LOG_SQL_DSN).
  */
-export function newApiSource(location: string, isOneApi: boolean): Source {
+export function newApiSource(location: string, main: string | null, isOneApi: boolean): Source {
   const types = isOneApi ? '2' : '2, 5'
   return {
     mapping: MAPPING,
@@ -46,36 +52,52 @@ export function newApiSource(location: string, isOneApi: boolean): Source {
             const [row] = await database.select(`select ${count('max(id)')} as id from logs`)
             return row!.id!
           }),
-    read: (cursor) =>
-      inOldSnapshot(location, async (database) => {
-        const rows = await readLines(database, types, cursor)
-        const perDollar = await readQuotaPerDollar(database)
-        return {
-          records: rows.flatMap((row) => toRecord(row, perDollar)),
-          cursor: rows.at(-1)?.id ?? cursor,
-          isFull: rows.length === PAGE,
-        }
-      }),
+    read: async (cursor) => {
+      const { lines, own } = await inOldSnapshot(location, async (database) => {
+        const lines = await readLines(database, types, cursor)
+        return { lines, own: main === null ? await readMain(database, lines) : null }
+      })
+      if (lines.length === 0) return { records: [], cursor, isFull: false }
+      const known = own ?? (await inOldSnapshot(main!, (database) => readMain(database, lines)))
+      return {
+        records: lines.flatMap((line) => toRecord(line, known)),
+        cursor: lines.at(-1)!.id!,
+        isFull: lines.length === PAGE,
+      }
+    },
   }
 }
 
-async function readLines(database: OldDatabase, types: string, cursor: string) {
+async function readLines(database: OldDatabase, types: string, cursor: string): Promise<Line[]> {
   const required = ['id', 'created_at', 'type', 'token_name', 'model_name', 'quota']
   const columns = await requireTable(database, 'logs', required)
-  const tokens = await database.columnsOf('tokens')
   const { asText } = textsOf(database)
   const optional = ['token_id', 'group', 'other', 'username', 'prompt_tokens', 'completion_tokens']
   const selected = [...required, ...optional]
     .filter((name) => columns.has(name))
-    .map((name) => `${asText(`l."${name}"`)} as "${name}"`)
-  const hasKeys = columns.has('token_id') && tokens.has('key')
+    .map((name) => `${asText(`"${name}"`)} as "${name}"`)
   const newest = Math.floor(Date.now() / 1_000) - SETTLE_SECONDS
   return database.select(`
-    select ${selected.join(', ')}${hasKeys ? `, ${asText('t."key"')} as secret` : ''}
-    from logs l${hasKeys ? ' left join tokens t on t.id = l.token_id' : ''}
+    select ${selected.join(', ')}
+    from logs l
     where l.id > ${BigInt(cursor)} and l.type in (${types}) and l.created_at <= ${newest}
     order by l.id
     limit ${PAGE}`)
+}
+
+async function readMain(database: OldDatabase, lines: readonly Line[]): Promise<Main> {
+  const ids = new Set(lines.flatMap(({ token_id }) => token_id ?? []))
+  const hasTokens = (await database.columnsOf('tokens')).has('key')
+  const { asText } = textsOf(database)
+  const rows =
+    ids.size === 0 || !hasTokens
+      ? []
+      : await database.select(`
+          select ${asText('id')} as id, ${asText('"key"')} as secret
+          from tokens
+          where id in (${[...ids].map(BigInt).join(', ')})`)
+  const secrets = new Map(rows.flatMap(({ id, secret }) => (secret ? [[id!, secret]] : [])))
+  return { secrets, perDollar: await readQuotaPerDollar(database) }
 }
 
 async function readQuotaPerDollar(database: OldDatabase): Promise<number> {
@@ -85,8 +107,8 @@ async function readQuotaPerDollar(database: OldDatabase): Promise<number> {
 }
 
 /** A line as a record, without secrets; none for a line that corrects what was charged. */
-function toRecord(line: Record<string, string | null>, perDollar: number): unknown[] {
-  const { secret, ...fields } = line
+function toRecord(fields: Line, { secrets, perDollar }: Main): unknown[] {
+  const secret = secrets.get(fields.token_id ?? '')
   const quota = Number(fields.quota)
   if (quota < 0) return []
   const other = parseObject(fields.other)
@@ -94,7 +116,7 @@ function toRecord(line: Record<string, string | null>, perDollar: number): unkno
   return [
     {
       ...fields,
-      ...(secret && { key_hash: hash('sha256', `sk-${secret}`, 'hex') }),
+      ...(secret !== undefined && { key_hash: hash('sha256', `sk-${secret}`, 'hex') }),
       other,
       cost: quota / perDollar,
       status: failed ? (other.status_code ?? 'error') : 200,
