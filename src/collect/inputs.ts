@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readRecords } from './body.ts'
 import { isMetBy, type Mapping, readRecord, type Target } from './mapping.ts'
 import { decodeRequest, type Fields, type Signal } from './otlp/decode.ts'
-import type { OtlpPreset } from './otlp/presets.ts'
+import { MAPPING_ATTRIBUTE, type OtlpPreset } from './otlp/presets.ts'
 import type { Reading } from './usage-record.ts'
 
 /** Thrown if a body as a whole can't be read. */
@@ -35,8 +35,10 @@ export function readOtlp(
   const own = presets.filter((preset) => preset.signal === signal)
   const readings = all.map((fields): Reading => {
     const preset = own.find(({ when }) => isMetBy(fields, when))
-    if (preset === undefined) return { kind: 'ignored' }
-    return readRecord(preset.mapping, fields, target)
+    if (preset !== undefined) return readRecord(preset.mapping, fields, target)
+    const name = fields[MAPPING_ATTRIBUTE]
+    if (name === undefined) return { kind: 'ignored' }
+    return { kind: 'malformed', reason: `there is no mapping ${String(name)}` }
   })
   return withIds(readings, body)
 }

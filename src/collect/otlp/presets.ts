@@ -150,3 +150,14 @@ export const OTLP_PRESETS: Readonly<Record<string, OtlpPreset>> = {
     },
   },
 }
+
+/** The attribute by which a log record names the mapping of `/ingest/<name>` that reads it. */
+export const MAPPING_ATTRIBUTE = 'tallybook.mapping'
+
+/** Presets for log records that name one of these mappings, as shippers of files make them. */
+export const presetsOf = (mappings: Readonly<Record<string, Mapping>>): OtlpPreset[] =>
+  Object.entries(mappings).map(([name, mapping]) => ({
+    signal: 'log',
+    when: [{ path: MAPPING_ATTRIBUTE, in: [name] }],
+    mapping,
+  }))
