@@ -112,12 +112,14 @@ test('lines of New API in a database of their own count for the keys in the main
   logs.run(`create table logs (id integer primary key, created_at bigint, type integer,
     token_name text, token_id integer, model_name text, quota integer, prompt_tokens integer,
     completion_tokens integer)`)
-  const insert = (token: number) =>
+  const insert = (token: number, name = 'prod') =>
     logs.run(
       `insert into logs (created_at, type, token_name, token_id, model_name, quota, prompt_tokens,
-        completion_tokens) values (${HOUR_AGO}, 2, 'prod', ${token}, 'gpt-5', 5, 1, 2)`,
+        completion_tokens) values (${HOUR_AGO}, 2, '${name}', ${token}, 'gpt-5', 5, 1, 2)`,
     )
   for (const token of [33, 33, 34, 99]) insert(token)
+  insert(0, 'before tokens had ids')
+  insert(0, '')
   const pull = { name: 'split', preset: 'new-api', location: path, from: 'start' }
   await start({ ...pull, main: 'env:OLD_DATABASE' })
   expect(await untilCounted(sha256('sk-split-1'), 2)).toMatchObject({
@@ -126,6 +128,9 @@ test('lines of New API in a database of their own count for the keys in the main
   await untilCounted(sha256('sk-split-2'), 1)
   // A token that is gone has its id left.
   await untilCounted('99', 1)
+  await untilCounted('before tokens had ids', 1)
+  const metrics = await (await fetch(`${collector.url}/metrics`)).text()
+  expect(metrics).toContain('malformed_total{input="split"} 1\n')
   logs.close()
 })
 

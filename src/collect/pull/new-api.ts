@@ -116,6 +116,8 @@ function toRecord(fields: Line, { secrets, perDollar }: Main): unknown[] {
   return [
     {
       ...fields,
+      // Lines of older versions, and what was charged for a task later, have no token.
+      token_id: fields.token_id === '0' ? null : fields.token_id,
       ...(secret !== undefined && { key_hash: hash('sha256', `sk-${secret}`, 'hex') }),
       other,
       cost: quota / perDollar,
