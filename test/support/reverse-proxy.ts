@@ -22,12 +22,12 @@ export type ReverseProxy = {
   stop(): Promise<void>
 }
 
-/** Returns the only block of a document in this language. */
-export async function readSample(document: string, language: string): Promise<string> {
-  const text = await readFile(join(DOCS, document), 'utf8')
-  const samples = text.split(`\`\`\`${language}\n`).slice(1)
+/** Returns the only block of a document in this language, and with this text in it. */
+export async function readSample(document: string, language: string, text = ''): Promise<string> {
+  const all = (await readFile(join(DOCS, document), 'utf8')).split(`\`\`\`${language}\n`).slice(1)
+  const samples = all.map((rest) => rest.split('```')[0]!).filter((one) => one.includes(text))
   if (samples.length !== 1) throw new Error(`${document} has ${samples.length} ${language} samples`)
-  return samples[0]!.split('```')[0]!
+  return samples[0]!
 }
 
 /** Runs nginx with these lines in its `http` block. `<listen>` in them is replaced by an address. */
