@@ -109,6 +109,7 @@ test('lines of New API in a database of their own count for the keys in the main
     insert into options values ('QuotaPerUnit', '1000');`)
   const path = join(collector.folder, 'logs.db')
   const logs = new Database(path, { create: true })
+  logs.run('pragma busy_timeout = 10000')
   logs.run(`create table logs (id integer primary key, created_at bigint, type integer,
     token_name text, token_id integer, model_name text, quota integer, prompt_tokens integer,
     completion_tokens integer)`)
@@ -159,6 +160,7 @@ test('lines of One API in a file of SQLite: from now on, and without tests of ch
   // The first poll has found where to begin.
   await until(async () => {
     const state = new Database(join(collector.folder, 'collect/state.sqlite'))
+    state.run('pragma busy_timeout = 10000')
     const row = state.query(`select cursor from cursors where source = 'one'`).get()
     state.close()
     return row !== null
@@ -217,7 +219,14 @@ test('the queue of CLIProxyAPI is emptied, and its keys are hashed', async () =>
       output: { total_tokens: 30, reasoning_tokens: 10 },
     },
   })
-  const queue: unknown[] = [record(0), record(1), record(2), { refresh: true }]
+  // What version 7.2.140 has answered after a request that succeeded, and one that was refused.
+  const recorded = join(import.meta.dir, 'records/cli-proxy-api-7.2.140-usage-queue.json')
+  const real = (await Bun.file(recorded).json()) as object[]
+  const timestamp = new Date().toISOString()
+  const queue: unknown[] = [
+    ...[record(0), record(1), record(2), { refresh: true }],
+    ...real.map((one) => ({ ...one, timestamp })),
+  ]
   const authorizations = new Set<string | null>()
   const gateway = Bun.serve({
     port: 0,
@@ -229,9 +238,12 @@ test('the queue of CLIProxyAPI is emptied, and its keys are hashed', async () =>
   try {
     const location = gateway.url.href
     await start({ name: 'cpa', preset: 'cli-proxy-api', location, secret: 'env:OLD_SECRET' })
-    expect(await untilCounted(sha256('sk-local'), 3)).toMatchObject({
-      success_requests: 2,
-      measures: { input_tokens: 36, cache_read_tokens: 300, output_tokens: 60 },
+    expect(await untilCounted(sha256('sk-local'), 5)).toMatchObject({
+      success_requests: 3,
+      measures: {
+        ...{ input_tokens: 836, cache_read_tokens: 500 },
+        ...{ output_tokens: 130, reasoning_tokens: 60 },
+      },
     })
     expect([...authorizations]).toEqual(['Bearer management-key'])
   } finally {

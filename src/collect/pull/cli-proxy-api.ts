@@ -1,7 +1,8 @@
 import type { Mapping } from '../mapping.ts'
 import type { Source } from './source.ts'
 
-const COUNT = 500
+/** Records of an answer: at most so many are lost with one. */
+const COUNT = 100
 const TIMEOUT_MS = 10_000
 
 const MAPPING: Mapping = {
@@ -25,8 +26,9 @@ const MAPPING: Mapping = {
 }
 
 /**
- * The usage queue of CLIProxyAPI. It forgets what it has answered, so a record is lost if the
- * answer is, and what is not read within its retention.
+ * The usage queue of CLIProxyAPI. It forgets what it has answered, so records are lost if the
+ * answer is, if this process is killed before they are on the disk, or if nobody reads them within
+ * its retention.
  */
 export function cliProxyApiSource(url: string, secret: string | null): Source {
   const endpoint = new URL('/v0/management/usage-queue', url)
