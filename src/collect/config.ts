@@ -93,6 +93,7 @@ const FileSchema = Type.Object(
             secret: Type.Optional(Type.String()),
             from: Type.Optional(Type.Union([Type.Literal('now'), Type.Literal('start')])),
             every_seconds: Type.Optional(Type.Number({ minimum: 0.1, maximum: 3_600 })),
+            settle_seconds: Type.Optional(Type.Number({ minimum: 0.1, maximum: 3_600 })),
           },
           strict,
         ),
@@ -232,6 +233,7 @@ function readPulls(
       location: resolve(place.location),
       secret: resolveIfAny(place.secret),
       main: resolveIfAny(place.main),
+      settleMs: (place.settle_seconds ?? 10) * 1_000,
     })
     return [{ name, source, from, everyMs: every_seconds * 1_000 }]
   })

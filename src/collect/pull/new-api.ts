@@ -3,13 +3,10 @@ import { requireTable, textsOf } from '../../move-in/columns.ts'
 import type { OldDatabase } from '../../move-in/old-books.ts'
 import { inOldSnapshot } from '../../move-in/old-database.ts'
 import type { Mapping } from '../mapping.ts'
-import { PAGE, type Source } from './source.ts'
+import { PAGE, type Place, type Source } from './source.ts'
 
 /** Units of a quota that are one dollar, unless the table `options` has another number. */
 const QUOTA_PER_DOLLAR = 500_000
-
-/** Seconds that the newest lines wait: ids are given before lines are committed. */
-const SETTLE_SECONDS = 10
 
 const MAPPING: Mapping = {
   id: ['id'],
@@ -37,24 +34,25 @@ type Main = { secrets: ReadonlyMap<string, string>; perDollar: number }
 
 /**
  * The table `logs` of New API, or of One API, where lines of type 5 are tests of channels. Lines
- * are read in the order of their ids. `main` is where the other tables are, if `logs` has a
+ * are read in the order of their ids, which are given before lines are committed: so a line is read
+ * when its id, or a greater one, was seen `settleMs` ago. Their times can't tell, because those of
+ * neighbours are in any order. `main` is where the other tables are, if `logs` has a
  * database of its own (LOG_SQL_DSN).
  */
-export function newApiSource(location: string, main: string | null, isOneApi: boolean): Source {
+export function newApiSource(
+  { location, main, settleMs }: Omit<Place, 'secret'>,
+  isOneApi: boolean,
+): Source {
   const types = isOneApi ? '2' : '2, 5'
+  const settle = makeSettle(settleMs)
   return {
     mapping: MAPPING,
     begin: (from) =>
-      from === 'start'
-        ? Promise.resolve('0')
-        : inOldSnapshot(location, async (database) => {
-            const { count } = textsOf(database)
-            const [row] = await database.select(`select ${count('max(id)')} as id from logs`)
-            return row!.id!
-          }),
+      from === 'start' ? Promise.resolve('0') : inOldSnapshot(location, readNewestId),
     read: async (cursor) => {
       const { lines, own } = await inOldSnapshot(location, async (database) => {
-        const lines = await readLines(database, types, cursor)
+        const through = settle(BigInt(await readNewestId(database)))
+        const lines = through === null ? [] : await readLines(database, types, cursor, through)
         return { lines, own: main === null ? await readMain(database, lines) : null }
       })
       if (lines.length === 0) return { records: [], cursor, isFull: false }
@@ -68,7 +66,34 @@ export function newApiSource(location: string, main: string | null, isOneApi: bo
   }
 }
 
-async function readLines(database: OldDatabase, types: string, cursor: string): Promise<Line[]> {
+/**
+ * Returns a function that is told the newest id, and returns the one that was the newest a time
+ * ago; null if it was not told for as long.
+ */
+function makeSettle(settleMs: number): (newest: bigint) => bigint | null {
+  const seen: { id: bigint; at: number }[] = []
+  return (newest) => {
+    const now = performance.now()
+    if (seen.at(-1)?.id !== newest) seen.push({ id: newest, at: now })
+    while (seen.length > 1 && seen[1]!.at <= now - settleMs) seen.shift()
+    return seen[0]!.at <= now - settleMs ? seen[0]!.id : null
+  }
+}
+
+async function readNewestId(database: OldDatabase): Promise<string> {
+  await requireTable(database, 'logs', ['id'])
+  const [row] = await database.select(
+    `select ${textsOf(database).count('max(id)')} as id from logs`,
+  )
+  return row!.id!
+}
+
+async function readLines(
+  database: OldDatabase,
+  types: string,
+  cursor: string,
+  through: bigint,
+): Promise<Line[]> {
   const required = ['id', 'created_at', 'type', 'token_name', 'model_name', 'quota']
   const columns = await requireTable(database, 'logs', required)
   const { asText } = textsOf(database)
@@ -76,11 +101,10 @@ async function readLines(database: OldDatabase, types: string, cursor: string): 
   const selected = [...required, ...optional]
     .filter((name) => columns.has(name))
     .map((name) => `${asText(`"${name}"`)} as "${name}"`)
-  const newest = Math.floor(Date.now() / 1_000) - SETTLE_SECONDS
   return database.select(`
     select ${selected.join(', ')}
     from logs l
-    where l.id > ${BigInt(cursor)} and l.type in (${types}) and l.created_at <= ${newest}
+    where l.id > ${BigInt(cursor)} and l.id <= ${through} and l.type in (${types})
     order by l.id
     limit ${PAGE}`)
 }

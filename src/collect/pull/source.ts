@@ -20,3 +20,12 @@ export type Source = {
 
 /** The most records of a page. */
 export const PAGE = 5_000
+
+/** Where a source is, and what its preset may need besides; null for what is not stated. */
+export type Place = {
+  location: string
+  secret: string | null
+  main: string | null
+  /** How long the newest lines wait for those before them, in milliseconds. */
+  settleMs: number
+}
