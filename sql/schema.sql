@@ -524,6 +524,7 @@ create table provider_group_snapshots (
   ids bigint[] not null,
   requests numeric[] not null,
   successes numeric[] not null,
+  cost bigint,
   constraint provider_group_snapshots_pkey PRIMARY KEY (shard, generation, "position", first_id)
 ) partition by LIST (generation);
 
@@ -536,6 +537,7 @@ create table provider_group_snapshots_1 (
   ids bigint[] not null,
   requests numeric[] not null,
   successes numeric[] not null,
+  cost bigint,
   constraint provider_group_snapshots_1_pkey PRIMARY KEY (shard, generation, "position", first_id)
 ) with (fillfactor=100) -- partition of provider_group_snapshots FOR VALUES IN (1);
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { openPools, type Pools } from '../../src/platform/postgres/pool.ts'
 import { snapshots } from '../../src/read-model/projections/snapshots.ts'
+import { thinSnapshots } from '../../src/read-model/projector/thin-snapshots.ts'
 import { positionOf } from '../support/events.ts'
 import { checkpointsOf, foldOnce } from '../support/fold.ts'
 import { TEST_SHARDS } from '../support/server.ts'
@@ -69,9 +70,12 @@ async function record(path: string): Promise<Recorded> {
   return { path, body: await response.text(), position: positionOf(response), at: row!.at }
 }
 
+/** Takes a snapshot, and removes all others that may be removed. */
 async function takeSnapshot(shard: number): Promise<void> {
   const checkpoints = await checkpointsOf(pools.project, shard, [snapshots])
   await foldOnce(pools.project, shard, checkpoints, [snapshots])
+  const spacing = { ageFactor: 1, maxCost: 100_000, maxEvents: 100_000 }
+  await thinSnapshots(pools.project, shard, checkpoints[0]!.generation, spacing)
 }
 
 async function compare({ path, body, position, at }: Recorded): Promise<void> {

@@ -2,12 +2,13 @@ import { INTERVALS } from '../../platform/intervals.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
 import { CURRENT } from '../projections/index.ts'
 import type { Projection } from '../projections/projection.ts'
-import { readSnapshotSize } from '../projections/snapshot-size.ts'
+import { EVENT_COST, readSnapshotSize } from '../projections/snapshot-size.ts'
 import { snapshots } from '../projections/snapshots.ts'
 import { usage } from '../projections/usage.ts'
-import { MAX_EVENTS } from '../queries/as-of-counters.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { FoldBatch } from './fold-batch.ts'
+import { snapshotDistance } from './snapshot-distance.ts'
+import { thinSnapshots } from './thin-snapshots.ts'
 
 /**
  * Projections of one shard that are folded and written together, and when. After a restart, events
@@ -36,6 +37,8 @@ export type ProjectionGroup = {
   flushIntervalMs: number
   /** True if a batch has folded as much as should be written at once. */
   shouldFlush(batch: FoldBatch): boolean
+  /** Called after a batch was written at the end of the log, or of what is folded of it. */
+  afterWrite?(sql: Sql, checkpoint: Checkpoint): Promise<void>
 }
 
 /** Writes a batch that a group has folded, as `FoldBatch.write` does. */
@@ -77,19 +80,13 @@ export function usageGroup(): ProjectionGroup {
   }
 }
 
-/**
- * Cost of folding, in entries (0.06 µs each): an event costs its entries plus 64. An as-of read
- * folds at most what lies between two snapshots. 200,000 is 12 ms: 1,200 events of 100 entries, or
- * 3,000 of one. Writing a snapshot costs about 2 µs per id of its shard; at 64 entries per id this
- * is a twentieth of the service's work for those flushes. MAX_COST caps the distance, so that no
- * read has to fold more than MAX_EVENTS, however many ids there are.
- */
-const SNAPSHOT_COST = { eventCost: 64, cost: 200_000, costOfId: 64 }
-const MAX_COST = (SNAPSHOT_COST.eventCost * MAX_EVENTS) / 2
+/** Snapshots after which the older ones are thinned out: that reads a row for each of them. */
+const THIN_EVERY = 16
 
 /** Snapshots for as-of reads. */
 export function snapshotGroup(shard: number): ProjectionGroup {
-  let threshold: number = SNAPSHOT_COST.cost
+  let threshold = snapshotDistance(0)
+  let written = 0
   return {
     name: 'snapshots',
     projections: [snapshots],
@@ -97,11 +94,13 @@ export function snapshotGroup(shard: number): ProjectionGroup {
     readEvents: 1_000,
     begin: async (sql, checkpoints) => {
       const { generation, position } = checkpoints[0]!
-      const ids = await readSnapshotSize(sql, shard, generation, position)
-      threshold = Math.min(Math.max(SNAPSHOT_COST.cost, ids * SNAPSHOT_COST.costOfId), MAX_COST)
+      threshold = snapshotDistance(await readSnapshotSize(sql, shard, generation, position))
     },
     flushIntervalMs: Number.POSITIVE_INFINITY,
-    shouldFlush: (batch) => batch.postings + batch.events * SNAPSHOT_COST.eventCost >= threshold,
+    shouldFlush: (batch) => batch.postings + batch.events * EVENT_COST >= threshold,
+    afterWrite: async (sql, { generation }) => {
+      if (written++ % THIN_EVERY === 0) await thinSnapshots(sql, shard, generation)
+    },
   }
 }
 

@@ -64,6 +64,7 @@ export class ShardFold {
       const batch = await this.#read(through, shouldFlush, signal)
       if (!shouldFlush(batch)) return
       await this.#write(batch, onBatch)
+      await this.group.afterWrite?.(this.sql, this.checkpoints[0]!)
     }
   }
 

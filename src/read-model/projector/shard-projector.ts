@@ -177,6 +177,7 @@ export class ShardProjector {
         this.#batch = null
         return 'folded'
       }
+      await this.group.afterWrite?.(project, batch.checkpoints[0]!)
       if (this.#batch) await this.group.begin(project, this.#batch.checkpoints)
     }
     this.#noteReached(batch.position)

@@ -2,6 +2,7 @@ import { isLockTimeout } from '../../platform/postgres/errors.ts'
 import { type Sql, type Transaction, transact } from '../../platform/postgres/pool.ts'
 import { snapshots } from '../projections/snapshots.ts'
 import { CheckpointMoved, type OnBatch, type ShardFold } from '../projector/shard-fold.ts'
+import { keepSnapshots } from '../projector/thin-snapshots.ts'
 import { compareTable, type Differences } from './compare.ts'
 import type { Generation } from './generation.ts'
 
@@ -50,6 +51,7 @@ async function compareIn(
     if (new Set(positions).size > 1) return null
   }
   await catchUp(transaction, made, folds, onBatch, signal)
+  await forgetThinned(transaction, sql, made, folds)
   const all: (Differences | null)[] = []
   for (const { projection, generation, replaces, isComparable } of made) {
     if (!isComparable) {
@@ -177,12 +179,36 @@ async function readStops(
   const end = Math.max(...(await readLivePositions(sql, made, shard)))
   const { projection, replaces } = made[0]!
   if (projection !== snapshots) return [end]
+  return [...(await readSnapshotPositions(sql, shard, replaces, position)), end]
+}
+
+/** Removes the new snapshots at whose positions the live ones were thinned out meanwhile. */
+async function forgetThinned(
+  transaction: Transaction,
+  sql: Sql,
+  made: readonly Generation[],
+  folds: readonly ShardFold[],
+): Promise<void> {
+  const { projection, replaces, generation, isComparable } = made[0]!
+  if (projection !== snapshots || !isComparable) return
+  for (const { shard } of folds) {
+    const positions = await readSnapshotPositions(transaction, shard, replaces, -1)
+    await keepSnapshots(sql, shard, generation, positions)
+  }
+}
+
+async function readSnapshotPositions(
+  sql: Sql | Transaction,
+  shard: number,
+  generation: number,
+  after: number,
+): Promise<number[]> {
   const rows = await sql<{ position: string }[]>`
     select distinct s.position
     from api_key_snapshots s
-    where s.shard = ${shard} and s.generation = ${replaces} and s.position > ${position}
+    where s.shard = ${shard} and s.generation = ${generation} and s.position > ${after}
     order by s.position`
-  return [...rows.map((row) => Number(row.position)), end]
+  return rows.map((row) => Number(row.position))
 }
 
 /** Reads how far the live generations have folded a shard. */

@@ -72,6 +72,12 @@ export const PROGRESS_CORRUPTIONS = [
       not_before: [{ ...is('another time', "'2026-01-01'"), foundBy: null }],
     },
   ),
+  // It decides which snapshots are kept.
+  ...corruptionsOf(
+    'provider_group_snapshots',
+    { at: "'provider_group_snapshots'", where: 'cost is not null', foundBy: null },
+    { cost: BIT },
+  ),
 ]
 
 const TOKEN = { at: "'tokens ' || name", where: "name = 'proxy-2'", foundBy: 'tokens' as const }
