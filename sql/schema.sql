@@ -78,6 +78,29 @@ create table api_key_counters_1 (
   constraint api_key_counters_1_pkey PRIMARY KEY (shard, generation, api_key_id)
 ) with (fillfactor=50) -- partition of api_key_counters FOR VALUES IN (1);
 
+create table api_key_daily_parts (
+  shard integer not null,
+  generation integer not null,
+  api_key_id bigint not null,
+  quarter timestamp with time zone not null,
+  position bigint not null,
+  combination text not null,
+  requests numeric not null,
+  successes numeric not null,
+  measures numeric[] not null
+);
+
+create table api_key_daily_usage (
+  shard integer not null,
+  generation integer not null,
+  api_key_id bigint not null,
+  quarter timestamp with time zone not null,
+  position bigint not null,
+  requests numeric not null,
+  successes numeric not null,
+  constraint api_key_daily_usage_pkey PRIMARY KEY (generation, api_key_id, quarter, shard, "position")
+);
+
 create table api_key_measure_snapshots (
   shard integer not null,
   generation integer not null,
@@ -181,6 +204,9 @@ create table checkpoints (
   position bigint not null,
   has_backdated boolean not null default false,
   periods_position bigint,
+  daily_before timestamp with time zone not null default '-infinity'::timestamp with time zone,
+  daily_through bigint not null default '-1'::integer,
+  daily_moved timestamp with time zone not null default '-infinity'::timestamp with time zone,
   constraint checkpoints_pkey PRIMARY KEY (shard, projection, generation),
   constraint checkpoints_position_check CHECK (("position" >= '-1'::integer))
 ) with (fillfactor=50);
@@ -278,6 +304,31 @@ create table key_counters_1 (
   last_accessed_at bigint not null,
   constraint key_counters_1_pkey PRIMARY KEY (shard, generation, token_hash)
 ) with (fillfactor=50) -- partition of key_counters FOR VALUES IN (1);
+
+create table key_daily_parts (
+  shard integer not null,
+  generation integer not null,
+  token_hash text not null,
+  quarter timestamp with time zone not null,
+  position bigint not null,
+  combination text not null,
+  requests numeric not null,
+  tokens numeric not null,
+  quota_used numeric not null,
+  measures numeric[] not null
+);
+
+create table key_daily_usage (
+  shard integer not null,
+  generation integer not null,
+  token_hash text not null,
+  quarter timestamp with time zone not null,
+  position bigint not null,
+  requests numeric not null,
+  tokens numeric not null,
+  quota_used numeric not null,
+  constraint key_daily_usage_pkey PRIMARY KEY (generation, token_hash, quarter, shard, "position")
+);
 
 create table key_measure_snapshots (
   shard integer not null,
@@ -483,6 +534,29 @@ create table provider_group_counters_1 (
   successes numeric not null,
   constraint provider_group_counters_1_pkey PRIMARY KEY (shard, generation, provider_group_id)
 ) with (fillfactor=50) -- partition of provider_group_counters FOR VALUES IN (1);
+
+create table provider_group_daily_parts (
+  shard integer not null,
+  generation integer not null,
+  provider_group_id bigint not null,
+  quarter timestamp with time zone not null,
+  position bigint not null,
+  combination text not null,
+  requests numeric not null,
+  successes numeric not null,
+  measures numeric[] not null
+);
+
+create table provider_group_daily_usage (
+  shard integer not null,
+  generation integer not null,
+  provider_group_id bigint not null,
+  quarter timestamp with time zone not null,
+  position bigint not null,
+  requests numeric not null,
+  successes numeric not null,
+  constraint provider_group_daily_usage_pkey PRIMARY KEY (generation, provider_group_id, quarter, shard, "position")
+);
 
 create table provider_group_measure_snapshots (
   shard integer not null,
@@ -804,6 +878,16 @@ END));
 
 CREATE INDEX api_key_backdated_usage_position ON tallybook.api_key_backdated_usage USING btree (shard, generation, "position");
 
+CREATE UNIQUE INDEX api_key_daily_parts_key ON tallybook.api_key_daily_parts USING btree (generation, api_key_id, quarter, shard, "position", (
+CASE
+    WHEN (octet_length(combination) > 512) THEN encode(sha256(decode(replace(combination, '\'::text, '\\'::text), 'escape'::text)), 'hex'::text)
+    ELSE combination
+END));
+
+CREATE INDEX api_key_daily_parts_quarter ON tallybook.api_key_daily_parts USING brin (quarter);
+
+CREATE INDEX api_key_daily_usage_quarter ON tallybook.api_key_daily_usage USING brin (quarter);
+
 CREATE UNIQUE INDEX api_key_parts_key ON tallybook.api_key_parts USING btree (generation, api_key_id, quarter, shard, (
 CASE
     WHEN (octet_length(combination) > 512) THEN encode(sha256(decode(replace(combination, '\'::text, '\\'::text), 'escape'::text)), 'hex'::text)
@@ -834,6 +918,16 @@ END));
 
 CREATE INDEX key_backdated_usage_position ON tallybook.key_backdated_usage USING btree (shard, generation, "position");
 
+CREATE UNIQUE INDEX key_daily_parts_key ON tallybook.key_daily_parts USING btree (generation, token_hash, quarter, shard, "position", (
+CASE
+    WHEN (octet_length(combination) > 512) THEN encode(sha256(decode(replace(combination, '\'::text, '\\'::text), 'escape'::text)), 'hex'::text)
+    ELSE combination
+END));
+
+CREATE INDEX key_daily_parts_quarter ON tallybook.key_daily_parts USING brin (quarter);
+
+CREATE INDEX key_daily_usage_quarter ON tallybook.key_daily_usage USING brin (quarter);
+
 CREATE UNIQUE INDEX key_parts_key ON tallybook.key_parts USING btree (generation, token_hash, quarter, shard, (
 CASE
     WHEN (octet_length(combination) > 512) THEN encode(sha256(decode(replace(combination, '\'::text, '\\'::text), 'escape'::text)), 'hex'::text)
@@ -857,6 +951,16 @@ CASE
 END));
 
 CREATE INDEX provider_group_backdated_usage_position ON tallybook.provider_group_backdated_usage USING btree (shard, generation, "position");
+
+CREATE UNIQUE INDEX provider_group_daily_parts_key ON tallybook.provider_group_daily_parts USING btree (generation, provider_group_id, quarter, shard, "position", (
+CASE
+    WHEN (octet_length(combination) > 512) THEN encode(sha256(decode(replace(combination, '\'::text, '\\'::text), 'escape'::text)), 'hex'::text)
+    ELSE combination
+END));
+
+CREATE INDEX provider_group_daily_parts_quarter ON tallybook.provider_group_daily_parts USING brin (quarter);
+
+CREATE INDEX provider_group_daily_usage_quarter ON tallybook.provider_group_daily_usage USING brin (quarter);
 
 CREATE UNIQUE INDEX provider_group_parts_key ON tallybook.provider_group_parts USING btree (generation, provider_group_id, quarter, shard, (
 CASE
@@ -1716,6 +1820,8 @@ grant delete, insert, select, update on acts to tallybook_service;
 grant delete, insert, select, update on api_key_backdated_parts to tallybook_service;
 grant delete, insert, select, update on api_key_backdated_usage to tallybook_service;
 grant delete, insert, select, update on api_key_counters to tallybook_service;
+grant delete, insert, select, update on api_key_daily_parts to tallybook_service;
+grant delete, insert, select, update on api_key_daily_usage to tallybook_service;
 grant delete, insert, select, update on api_key_measure_snapshots to tallybook_service;
 grant delete, insert, select, update on api_key_measures to tallybook_service;
 grant delete, insert, select, update on api_key_parts to tallybook_service;
@@ -1733,6 +1839,8 @@ grant delete, insert, select, update on instances to tallybook_service;
 grant delete, insert, select, update on key_backdated_parts to tallybook_service;
 grant delete, insert, select, update on key_backdated_usage to tallybook_service;
 grant delete, insert, select, update on key_counters to tallybook_service;
+grant delete, insert, select, update on key_daily_parts to tallybook_service;
+grant delete, insert, select, update on key_daily_usage to tallybook_service;
 grant delete, insert, select, update on key_measure_snapshots to tallybook_service;
 grant delete, insert, select, update on key_measures to tallybook_service;
 grant delete, insert, select, update on key_parts to tallybook_service;
@@ -1750,6 +1858,8 @@ grant delete, insert, select, update on projections to tallybook_service;
 grant delete, insert, select, update on provider_group_backdated_parts to tallybook_service;
 grant delete, insert, select, update on provider_group_backdated_usage to tallybook_service;
 grant delete, insert, select, update on provider_group_counters to tallybook_service;
+grant delete, insert, select, update on provider_group_daily_parts to tallybook_service;
+grant delete, insert, select, update on provider_group_daily_usage to tallybook_service;
 grant delete, insert, select, update on provider_group_measure_snapshots to tallybook_service;
 grant delete, insert, select, update on provider_group_measures to tallybook_service;
 grant delete, insert, select, update on provider_group_parts to tallybook_service;

@@ -24,6 +24,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   subscriptions: ['platform', 'events', 'log'],
   dimensions: ['platform', 'events', 'log'],
   quota: CORE,
+  rollups: CORE,
   sources: CORE,
   rules: [...CORE, 'quota', 'sources', 'proofs/integrity/scheduled/stored.ts'],
   webhooks: ['platform', 'events', 'log'],

@@ -5,6 +5,7 @@ import type { Projection } from '../read-model/projections/projection.ts'
 import { readShards } from '../read-model/projector/checkpoint.ts'
 import { type Rebuilt, rebuild as runRebuild } from '../read-model/rebuild/rebuild.ts'
 import type { Drift } from '../read-model/rebuild/record.ts'
+import { alignUsage } from '../rollups/align.ts'
 import { readConfig } from '../service/config.ts'
 import { openDatabase } from './database.ts'
 import { explainFailure } from './failure.ts'
@@ -40,7 +41,7 @@ export async function rebuild(args: string[]): Promise<void> {
     const pools = openPools(database.address, shards)
     try {
       const outcome = await runRebuild({
-        ...{ owner, project: pools.project, projections, onlyChanged, signal },
+        ...{ owner, project: pools.project, projections, onlyChanged, signal, align: alignUsage },
         onProgress: ({ folded, total }) => progress.update(folded, total),
       }).finally(() => progress.end())
       if ('underWay' in outcome) {

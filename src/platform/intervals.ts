@@ -51,6 +51,10 @@ export type Intervals = {
     /** How often to look for quota periods that have begun. */
     pollIntervalMs: number
   }
+  rollups: {
+    /** How often to look for usage that is to be kept by days. */
+    pollIntervalMs: number
+  }
   rules: {
     /** How often to evaluate rules. */
     evaluateIntervalMs: number
@@ -135,6 +139,7 @@ export const INTERVALS: Intervals = {
   // begun, and a month at most after a change of the catalog.
   quota: { pollIntervalMs: 10_000 },
   // A person who is told needs longer than that to look.
+  rollups: { pollIntervalMs: 300_000 },
   rules: { evaluateIntervalMs: 10_000 },
   // An attempt ends long before the delivery is taken again (LEASE_S).
   webhooks: { pollIntervalMs: 1_000, connectWithinMs: 5_000, answerWithinMs: 15_000 },

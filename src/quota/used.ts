@@ -1,6 +1,7 @@
 import type { Fragment, Transaction } from '../platform/postgres/pool.ts'
 import { toTextArray } from '../read-model/projections/array.ts'
 import { asOfTimelyRows } from '../read-model/queries/as-of-usage-rows.ts'
+import { readDailyBefore, requireQuarters } from '../read-model/queries/kept-usage.ts'
 import type { PeriodReads } from '../read-model/queries/keys.ts'
 import type { Listed, Source } from '../read-model/queries/live-source.ts'
 import { type Scope, timelyRows } from '../read-model/queries/scope.ts'
@@ -39,7 +40,7 @@ type Periods = {
  * recorded since and counts earlier. Otherwise it is the total that the fold of usage keeps. If
  * there is none yet, and in the past, it is the usage of the quarter hours since, and what acts
  * count in none (see `Act.quarter`). It is never below 0, even if an adjustment took away more than
- * was used in the period.
+ * was used in the period. Throws UsageNotKept for a past period that is kept by days.
  */
 export async function readPeriods(
   transaction: Transaction,
@@ -48,6 +49,8 @@ export async function readPeriods(
   { scope, nowMs, past }: QuotaState & { scope: QuotaScope },
 ): Promise<PeriodReads> {
   const kinds = await readKinds(transaction, source, scope, nowMs)
+  // Current periods begin long after what is kept by days (see MIN_QUARTERS_DAYS).
+  if (past !== null) requireQuarters(await readDailyBefore(transaction), kinds)
   const [earlier, shardsWithTotals] = await Promise.all([
     readEarlier(transaction, source, history, { scope, kinds, past }),
     past === null ? countShardsWithTotals(transaction) : 0,

@@ -61,6 +61,7 @@ export type ServiceOptions = {
         | 'idleTimeoutSeconds'
         | 'registerPerDay'
         | 'countedAtDays'
+        | 'usageQuartersDays'
         | 'dimensionValues'
         | 'metricsToken'
         | 'metricsAddress'

@@ -37,6 +37,8 @@ export type Config = {
   registerPerDay: number | null
   /** How many days ago a flush may have been counted. */
   countedAtDays: number
+  /** For how many days usage is kept by quarter hours; null for all days. */
+  usageQuartersDays: number | null
   /** How many distinct values of a dimension a shard counts in a day. */
   dimensionValues: number
   /** The certificate for HTTPS; null serves plain HTTP. */
@@ -73,6 +75,11 @@ export type Config = {
 
 /** Seconds after which a connection without a request is closed by default. */
 export const DEFAULT_IDLE_SECONDS = Number(VARIABLES.TALLYBOOK_IDLE_TIMEOUT_SECONDS.default)
+/**
+ * Current quota periods are sums of quarter hours: of a month in any time zone, and also after the
+ * clock was set back by a month.
+ */
+const MIN_QUARTERS_DAYS = 62
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 
 /** Reads the environment. Throws a UserError that lists every invalid variable, with the reason. */
@@ -172,6 +179,10 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     idleTimeoutSeconds: integer('TALLYBOOK_IDLE_TIMEOUT_SECONDS', 5, 255),
     registerPerDay: registerPerDay('TALLYBOOK_UNKNOWN_KEYS', 'TALLYBOOK_REGISTER_PER_DAY'),
     countedAtDays: integer('TALLYBOOK_COUNTED_AT_DAYS', 1, 3_650),
+    usageQuartersDays:
+      text('TALLYBOOK_USAGE_QUARTERS_DAYS') === null
+        ? null
+        : integer('TALLYBOOK_USAGE_QUARTERS_DAYS', MIN_QUARTERS_DAYS, 3_650),
     dimensionValues: integer('TALLYBOOK_DIMENSION_VALUES', 1, 10_000),
     certificate: certificate('TALLYBOOK_TLS_CERT', 'TALLYBOOK_TLS_KEY'),
     trustedProxies: networks('TALLYBOOK_TRUSTED_PROXIES'),

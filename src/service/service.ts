@@ -8,10 +8,12 @@ import { migrate } from '../platform/postgres/migrate.ts'
 import { readNameOrder } from '../platform/postgres/names.ts'
 import { connectAsOwner, openPools, type Pools } from '../platform/postgres/pool.ts'
 import { refuseSharedSessions } from '../platform/postgres/pooler.ts'
+import { readAttestedUsage } from '../proofs/attestations/newest.ts'
 import { scheduleVerifications } from '../proofs/integrity/scheduled/schedule.ts'
 import { keepPeriodsOpen } from '../quota/open-periods.ts'
 import { createCheckpoints } from '../read-model/projector/checkpoint.ts'
 import { sweepGenerations } from '../read-model/rebuild/generation.ts'
+import { keepRolledUp } from '../rollups/keep-rolled-up.ts'
 import { type Components, createComponents, type ServiceOptions } from './components.ts'
 import { DEFAULT_IDLE_SECONDS } from './config.ts'
 import { Listener } from './listener.ts'
@@ -20,6 +22,9 @@ import { createApp, createMetricsApp } from './routes.ts'
 const NOT_DISTRIBUTED =
   'This database has Citus, but the tables are only on this node. Stop the services on it and ' +
   'run `tallybook init --citus` to distribute them over its workers (docs/guides/citus.md).'
+
+const NO_DAYS_ON_CITUS =
+  'TALLYBOOK_USAGE_QUARTERS_DAYS has no effect on Citus: all usage is kept by quarter hours.'
 
 const NO_ICU =
   'PostgreSQL had no ICU support when the schema was created: lists by name use the ' +
@@ -37,9 +42,15 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const { address, config } = options
   await refuseSharedSessions(address)
   const owner = connectAsOwner(address)
+  let keepsDays = true
   try {
     await migrate(owner, config.shards)
-    if ((await readPlacement(owner)) === 'alone') options.logger.warn(NOT_DISTRIBUTED)
+    const placement = await readPlacement(owner)
+    if (placement === 'alone') options.logger.warn(NOT_DISTRIBUTED)
+    keepsDays = placement === 'no citus'
+    if (!keepsDays && (config.usageQuartersDays ?? null) !== null) {
+      options.logger.warn(NO_DAYS_ON_CITUS)
+    }
     if ((await readNameOrder(owner)) === 'own') options.logger.warn(NO_ICU)
     await createCheckpoints(owner)
     await sweepGenerations(owner)
@@ -57,7 +68,9 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       logger,
       intervals: intervals.replicas,
     })
-    return await serve(options, pools, reads)
+    const days = keepsDays ? (config.usageQuartersDays ?? null) : null
+    const served = { ...options, config: { ...config, usageQuartersDays: days } }
+    return await serve(served, pools, reads)
   } catch (error) {
     await reads?.close()
     await pools.close()
@@ -132,15 +145,18 @@ function startTimers(
   pools: Pools,
   components: Components,
 ) {
-  const { shards, verifyAt, attestMinutes = 0 } = config
+  const { shards, verifyAt, attestMinutes = 0, usageQuartersDays: days = null } = config
   const { attestations, instances, tokens, verifications } = components
   const owns = (shard: number) => instances.owns(shard)
+  const readAttested = (shard: number) => readAttestedUsage(pools.read, shard)
+  const common = { sql: pools.project, shards, owns, readAttested, logger }
   return [
     keepFresh(tokens, pools.control, intervals.tokens, logger),
     components.ahead.start(),
     components.sources.start(),
     components.rules.start(),
-    keepPeriodsOpen({ sql: pools.project, shards, owns, logger, ...intervals.quota }),
+    keepPeriodsOpen({ ...common, ...intervals.quota }),
+    ...(days === null ? [] : [keepRolledUp({ ...common, days, ...intervals.rollups })]),
     ...(verifyAt ? [scheduleVerifications(verifyAt, verifications, logger)] : []),
     ...(attestMinutes > 0 ? [attestations.schedule(attestMinutes, logger)] : []),
   ]

@@ -84,6 +84,12 @@ export const VARIABLES = {
     default: '35',
     meaning: 'How many days ago a flush may state that it was counted, up to 3,650.',
   },
+  TALLYBOOK_USAGE_QUARTERS_DAYS: {
+    default: null,
+    meaning:
+      'For how many days usage is kept by quarter hours, 62 to 3,650; what is older is kept by ' +
+      'days of UTC ([guide](../guides/usage-by-days.md)). Unset: all of it.',
+  },
   TALLYBOOK_DIMENSION_VALUES: {
     default: '1000',
     meaning:

@@ -103,6 +103,7 @@ const LONG = [
   'test/faults/network.',
   'test/faults/recovery-drill',
   'test/move-in/books',
+  'test/rollups/roll-up',
 ]
 
 /** True for files that a complete run leaves to `.ci/run`. */

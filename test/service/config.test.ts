@@ -125,6 +125,15 @@ test('a base path has plain segments, with or without a trailing slash, or is em
   }
 })
 
+test('usage is kept by quarter hours for two months at least, and forever by default', () => {
+  expect(readConfig({}).usageQuartersDays).toBeNull()
+  expect(readConfig({ TALLYBOOK_USAGE_QUARTERS_DAYS: '62' }).usageQuartersDays).toBe(62)
+  for (const days of ['0', '61', '3651', '90d', '-90']) {
+    const read = () => readConfig({ TALLYBOOK_USAGE_QUARTERS_DAYS: days })
+    expect(read).toThrow('TALLYBOOK_USAGE_QUARTERS_DAYS')
+  }
+})
+
 test('unknown keys are registered only with TALLYBOOK_UNKNOWN_KEYS=register, 10,000 a day', () => {
   expect(readConfig({}).registerPerDay).toBeNull()
   expect(readConfig({ TALLYBOOK_UNKNOWN_KEYS: 'ignore' }).registerPerDay).toBeNull()

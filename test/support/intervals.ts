@@ -14,6 +14,7 @@ export const TEST_INTERVALS: Intervals = {
   log: INTERVALS.log,
   projector: { pollIntervalMs: 300, helpAfterMs: 100, retryAfterMs: 20 },
   quota: { pollIntervalMs: 500 },
+  rollups: { pollIntervalMs: 500 },
   rules: { evaluateIntervalMs: 500 },
   webhooks: { pollIntervalMs: 300, connectWithinMs: 2_000, answerWithinMs: 2_000 },
   transparency: { pollIntervalMs: 250, helpAfterMs: 300 },

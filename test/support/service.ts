@@ -57,6 +57,8 @@ export type TestServiceOptions = {
   registerPerDay?: number | null
   /** Default 35. */
   countedAtDays?: number
+  /** For how many days usage is kept by quarter hours; null, the default, for all. */
+  usageQuartersDays?: number | null
   /** Default 1,000. */
   dimensionValues?: number
   maxSubscribers?: number
@@ -91,6 +93,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       webhookNetworks: options.webhookNetworks ? parseNetworks(options.webhookNetworks) : null,
       registerPerDay: options.registerPerDay ?? null,
       ...(options.countedAtDays !== undefined && { countedAtDays: options.countedAtDays }),
+      usageQuartersDays: options.usageQuartersDays ?? null,
       ...(options.dimensionValues && { dimensionValues: options.dimensionValues }),
       maxSubscribers: options.maxSubscribers ?? 5_000,
       logPublic: options.logPublic ?? false,

@@ -4,6 +4,7 @@ import { covers, formatPositions, type Positions, parsePositions } from '../../e
 import type { Pools, Sql, Transaction } from '../../platform/postgres/pool.ts'
 import type { AwaitedGroup, Projector } from '../../read-model/projector/projector.ts'
 import type { AsOfQueries } from '../../read-model/queries/as-of.ts'
+import { UsageNotKept } from '../../read-model/queries/kept-usage.ts'
 import { CursorError } from '../../read-model/queries/keyset-page.ts'
 import { type Reflected, readNow } from '../../read-model/queries/live.ts'
 import type { Source } from '../../read-model/queries/live-source.ts'
@@ -102,7 +103,9 @@ export async function consistentRead<Value>(
     )
     // A read of the past also reads the log.
     const query = () => (past === null ? reads.read(need, read) : reads.readLog(need, read))
-    const seen = await admission.admitRead(context, () => within('read.query', query))
+    const seen = await admission
+      .admitRead(context, () => within('read.query', query))
+      .catch(refuseNotKept)
     if (need === null || covers(seen.positions, need.positions)) return seen
     projector.noticeLoss(seen.positions)
     if (performance.now() > end) throw unavailable('projections behind')
@@ -147,6 +150,35 @@ export async function findPositions(
   const positions = await admission.admitRead(context, () => history.positionsOf(asked))
   if (positions === null) throw invalid('`as_of_position` is beyond the end of the log.')
   return positions
+}
+
+/** Throws problem 422 for usage that is no longer kept, and any other error as it is. */
+function refuseNotKept(error: unknown): never {
+  if (!(error instanceof UsageNotKept)) throw error
+  throw new Problem(422, USAGE_BY_DAYS, describeNotKept(error))
+}
+
+/** The `error` of a read that needs usage by quarter hours where it is kept by days. */
+export const USAGE_BY_DAYS = 'usage by days'
+
+function describeNotKept({ from, asked }: UsageNotKept): string {
+  const start = `${from.slice(0, 10)}T00:00:00Z`
+  switch (asked) {
+    case 'buckets':
+      return (
+        `Usage before ${start} is kept by days of UTC: \`from\`, \`to\` and all buckets before ` +
+        'must begin and end at midnight in UTC.'
+      )
+    case 'as of':
+      return `Usage before ${start} is kept by days: it can be shown as of that time or later.`
+    case 'quota':
+      return (
+        `Usage before ${start} is kept by days: what keys had used of their quotas since an ` +
+        'earlier time can no longer be shown.'
+      )
+    default:
+      return asked satisfies never
+  }
 }
 
 const invalid = (detail: string) => new Problem(400, 'invalid query', detail)

@@ -23,6 +23,7 @@ export const read = (
     errors: [...errors, ...more],
     errorValues: {
       400: ['invalid request', 'invalid query'],
+      ...(more.includes(422) && { 422: ['usage by days'] }),
       503: READ_VALUES,
     },
   })
@@ -77,14 +78,21 @@ export const apiKey = read(
   },
   [404],
 )
-export const keys = read({
-  summary: 'List token keys with their counters',
-  ok: { description: 'A page of token keys', schema: pageOf(KeyBody), example: page(EXAMPLE_KEY) },
-})
+export const keys = read(
+  {
+    summary: 'List token keys with their counters',
+    ok: {
+      description: 'A page of token keys',
+      schema: pageOf(KeyBody),
+      example: page(EXAMPLE_KEY),
+    },
+  },
+  [422],
+)
 export const key = read(
   {
     summary: 'Get a token key',
     ok: { description: 'The token key', schema: KeyBody, example: EXAMPLE_KEY },
   },
-  [404],
+  [404, 422],
 )

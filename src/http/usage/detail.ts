@@ -28,9 +28,10 @@ export const detail = describe({
     },
   },
   headers: ['Tallybook-Position'],
-  errors: [400, 401, 403, 503],
+  errors: [400, 401, 403, 422, 503],
   errorValues: {
     400: ['invalid request', 'invalid query'],
+    422: ['usage by days'],
     503: READ_VALUES,
   },
 })
@@ -58,9 +59,10 @@ export const breakdownDetail = describe({
     },
   },
   headers: ['Tallybook-Position'],
-  errors: [400, 401, 403, 503],
+  errors: [400, 401, 403, 422, 503],
   errorValues: {
     400: ['invalid request', 'invalid query'],
+    422: ['usage by days'],
     503: READ_VALUES,
   },
 })

@@ -42,6 +42,18 @@ export async function readNewestAttestation(
 }
 
 /**
+ * Returns the position through which the newest attestation of a shard covers its usage; null if
+ * there is none.
+ */
+export async function readAttestedUsage(sql: Sql, shard: number): Promise<number | null> {
+  const newest = await readNewestAttestation(sql, shard)
+  const positions = newest?.tables.flatMap(({ table, position }) =>
+    /_(?:usage|parts)$/.test(table) ? [position] : [],
+  )
+  return positions === undefined || positions.length === 0 ? null : Math.min(...positions)
+}
+
+/**
  * Returns when the newest attestation of any shard was recorded (Unix seconds), or null if there is
  * none.
  */

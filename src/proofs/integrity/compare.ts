@@ -42,14 +42,16 @@ export async function compareRows(
       [generation, shard, ...range.parameters],
     )
     .raw()
-  const place = (row: FoundRow) => {
-    const names = table.key.map((column, i) =>
-      TIMES.includes(column) ? toTimestamp(row[i]!) : row[i],
-    )
-    return `${table.name} ${[...(table.isSharded ? [shard] : []), ...names].join('/')}`
-  }
-  return mergeRows(rows, expected, { ...table, check: 'refold', place })
+  return mergeRows(rows, expected, { ...table, check: 'refold', place: placeOf(table, shard) })
 }
+
+/** Returns what names the place of a row of a table, which begins with its key. */
+export const placeOf =
+  ({ name, key, isSharded }: ProjectionTable, shard: number) =>
+  (row: FoundRow): string => {
+    const names = key.map((column, i) => (TIMES.includes(column) ? toTimestamp(row[i]!) : row[i]))
+    return `${name} ${[...(isSharded ? [shard] : []), ...names].join('/')}`
+  }
 
 /** How two lists of rows are compared, and how a difference is reported. */
 export type Comparison = Pick<ProjectionTable, 'key' | 'values'> & {
@@ -78,7 +80,7 @@ const isText = (column: string) => TEXTS.includes(column)
  * A column in the format of a fold: times are RFC 3339 in UTC with microseconds. PostgreSQL formats
  * infinity as null, which must not look like a missing time.
  */
-const toText = (column: string) =>
+export const toText = (column: string) =>
   TIMES.includes(column)
     ? `coalesce(${toMicroseconds(`t.${column}`)}, t.${column}::text)`
     : column === 'measures'

@@ -1,3 +1,4 @@
+import { holdMoves } from '../../platform/postgres/moves-lock.ts'
 import { connectAsService, type ServerAddress, type Sql } from '../../platform/postgres/pool.ts'
 import { readShipped } from '../../platform/shipped/files.ts'
 
@@ -11,7 +12,8 @@ export type Session = {
 /**
  * Opens a connection for one verification, which collects idempotency keys in temporary tables of
  * this session. Concurrent verifications therefore never meet, and a killed one leaves nothing. It
- * may read what the service may read, and writes nothing but these tables.
+ * may read what the service may read, and writes nothing but these tables. Meanwhile no usage is
+ * moved to days.
  */
 export async function openSession(address: ServerAddress): Promise<Session> {
   const sql = connectAsService(address, 'verify', {
@@ -25,6 +27,7 @@ export async function openSession(address: ServerAddress): Promise<Session> {
   try {
     const [row] = await sql<{ pid: number }[]>`select pg_backend_pid() as pid`
     await sql.unsafe(readShipped('src/proofs/integrity/session.sql'))
+    await holdMoves(sql)
     return { sql, cancel: () => void cancelStatement(address, row!.pid) }
   } catch (error) {
     await sql.end({ timeout: 5 })

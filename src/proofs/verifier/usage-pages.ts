@@ -5,7 +5,7 @@ import type { OnFinding } from './finding.ts'
 import type { ShardFold } from './fold.ts'
 import { checkReflected } from './reflected.ts'
 import { drawSample, isKey } from './sample.ts'
-import type { PageSource, UsageRequest } from './sources/source.ts'
+import { type PageSource, UsageByDays, type UsageRequest } from './sources/source.ts'
 import { placeOf, UsageCheck } from './usage-check.ts'
 import { type Bucket, countBuckets, FIRST_DAY, splitRange, type UsageRange } from './usage-range.ts'
 
@@ -17,7 +17,10 @@ export type UsageLimits = {
   rows: number
   /** Total days of these rows: fewer rows are compared if the log is old. */
   days: number
-  /** Total hours of these rows. If there would be more, usage is compared by the day. */
+  /**
+   * Total hours of these rows. If there would be more, or the service keeps older usage by days,
+   * usage is compared by the day.
+   */
   hours: number
 }
 /** The limits if none are given. */
@@ -81,11 +84,24 @@ export class UsagePages {
   #outside = 0
   #divided!: DividedPages
 
-  private constructor(private readonly options: UsageOptions) {}
+  private constructor(
+    private readonly options: UsageOptions,
+    /** False if the service keeps older usage by days. */
+    private readonly hasHours: boolean,
+  ) {}
 
   /** Reads the chosen pages. */
   static async read(options: UsageOptions): Promise<UsagePages> {
-    const pages = new UsagePages(options)
+    try {
+      return await UsagePages.#readBy(options, true)
+    } catch (error) {
+      if (!(error instanceof UsageByDays)) throw error
+      return UsagePages.#readBy(options, false)
+    }
+  }
+
+  static async #readBy(options: UsageOptions, hasHours: boolean): Promise<UsagePages> {
+    const pages = new UsagePages(options, hasHours)
     const requests = pages.#choose()
     const readOn = async () => {
       for (const request of requests) await pages.#read(request)
@@ -160,7 +176,8 @@ export class UsagePages {
     const max = Math.max(1, Math.min(limits.rows, Math.floor(limits.days / countBuckets(days))))
     const chosen = drawSample(keys, max)
     const hours: UsageRange = { ...days, bucket: 'hour' }
-    const range = chosen.length * countBuckets(hours) <= limits.hours ? hours : days
+    const isByHours = this.hasHours && chosen.length * countBuckets(hours) <= limits.hours
+    const range = isByHours ? hours : days
     this.#scopes.push({ kind, bucket: range.bucket, compared: chosen.length, of: keys.length })
     for (const key of chosen) for (const part of splitRange(range)) yield { kind, key, ...part }
   }

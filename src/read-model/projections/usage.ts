@@ -10,6 +10,7 @@ import { addToRow, type Column, listOf, toColumns, unnest } from './account-sql.
 import { toArray, toTextArray } from './array.ts'
 import { endOfBlock, NO_QUARTER } from './backdated.ts'
 import { createAllTotals } from './create-totals.ts'
+import { dailyTablesOf } from './daily.ts'
 import {
   type BackdatedPartRow,
   type PartRow,
@@ -56,6 +57,7 @@ export const usage: Projection = {
       fillfactor: null,
     })),
     ...ACCOUNT_KINDS.flatMap(partsTablesOf),
+    ...ACCOUNT_KINDS.flatMap(dailyTablesOf),
   ],
   createFold: () => new UsageFold(),
 }

@@ -9,6 +9,7 @@ import { asOfPartRows, readPartialParts } from './as-of-parts.ts'
 import { asOfSource } from './as-of-source.ts'
 import { type AsOfEnd, asOfUsageRows, type PartialQuarterHour } from './as-of-usage-rows.ts'
 import { findIncomplete, foldBlock } from './incomplete-block.ts'
+import { readDailyBefore, requireKept, requireKeptAt } from './kept-usage.ts'
 import { readMeasures } from './measures.ts'
 import type { ReadLarge } from './read-large.ts'
 import type { Scope } from './scope.ts'
@@ -18,7 +19,7 @@ import { addDetails } from './usage-details.ts'
 
 /**
  * Reads the quarter hour of each shard's last event, and what was counted before it and through the
- * event.
+ * event. Throws UsageNotKept if one is in a day of which quarter hours are no longer kept.
  */
 export async function readPartialQuarterHours(
   transaction: Transaction,
@@ -26,8 +27,10 @@ export async function readPartialQuarterHours(
   scope: Scope,
 ): Promise<PartialQuarterHour[]> {
   const ends: { shard: number; quarter: string; before: number; until: number }[] = []
+  const dailyBefore = await readDailyBefore(transaction)
   for (const [shard, position] of positions.entries()) {
     const event = position < 0 ? null : await readEvent(transaction, shard, position)
+    requireKeptAt(dailyBefore, shard, event?.recordedAt ?? null)
     if (event === null) continue
     const quarter = startOfQuarterHour(event.recordedAt)
     const before = (await readPositionAt(transaction, shard, quarter)) - 1
@@ -65,6 +68,7 @@ export async function readUsageThen(
   division: Division | null,
   readLarge: ReadLarge | null,
 ): Promise<Usage | DividedUsage> {
+  requireKept(await readDailyBefore(transaction), bounds)
   const usage = asOfUsageRows(transaction, scope, quarters)
   // Shard 0 has the catalog.
   const first = quarters.find(({ shard }) => shard === 0)

@@ -1,22 +1,23 @@
 import { PayloadError } from '../../events/columns.ts'
 import { decodeEvent, typesThatPostTo } from '../../events/event.ts'
 import { startOfQuarterHour } from '../../events/instant.ts'
-import { readEvent, readPositionAt, statedTime } from '../../log/read.ts'
+import { readEvent, readPositionAt, readRecordedAt, statedTime } from '../../log/read.ts'
 import { payloadText } from '../../log/visit.ts'
 import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { toMicroseconds } from '../../platform/postgres/timestamp.ts'
 import { beforeBlock, endOfBlock, endsBlock } from '../projections/backdated.ts'
+import { TIMELY } from '../projections/daily.ts'
 import { type Content, contentOf } from '../projections/entry.ts'
 import { usage } from '../projections/usage.ts'
 import type { AsOfQueries } from './as-of.ts'
 import { type Counted, contributionOf, isNothing, plus } from './contribution.ts'
 import type { ReadLarge } from './read-large.ts'
-import { backdatedRows, type Scope, timelyRows } from './scope.ts'
+import { backdatedRows, dailyRows, type Scope, timelyRows } from './scope.ts'
 
 /** Maximum number of events that one call scans: about 20 MB, a fifth of a second. */
 const MAX_SCANNED_EVENTS = 20_000
 
-/** Maximum number of quarter hours of usage, and of backdated events, that one call reads. */
+/** Maximum number of quarter hours or days, and of backdated events, that one call reads. */
 const MAX_QUARTER_HOURS = 96
 
 /** A flush or an act that contributes to a total, and what it added. */
@@ -41,7 +42,7 @@ type Range = { after: number; through: number }
 
 /**
  * Returns the events of one shard in a range that add to the totals of `scope`: at most `limit`,
- * and fewer if many others lie between. Skips quarter hours for which usage has no rows.
+ * and fewer if many others lie between. Skips quarter hours and days for which usage has no rows.
  */
 export async function readContributions(
   {
@@ -93,12 +94,20 @@ async function readRanges(
   const first = after < through ? await readEvent(sql, shard, after + 1) : null
   if (first === null) return { ranges: [], known: through }
   const folded = Math.min(through, await readUsageCheckpoint(sql, shard))
+  const start = startOfQuarterHour(first.recordedAt)
   const rows = await sql<{ quarter: string; next: string }[]>`
-    select u.quarter::text as quarter, (u.quarter + interval '15 minutes')::text as next
-    from (${timelyRows(sql, scope)}) u
-    where u.shard = ${shard} and u.quarter >= ${startOfQuarterHour(first.recordedAt)}::timestamptz
-    group by u.quarter
-    order by u.quarter
+    select u.quarter::text as quarter, (u.quarter + u.length)::text as next
+    from (
+      select u.quarter, interval '15 minutes' as length
+      from (${timelyRows(sql, scope)}) u
+      where u.shard = ${shard} and u.quarter >= ${start}::timestamptz
+      union
+      select u.quarter, interval '1 day'
+      from (${dailyRows(sql, scope)}) u
+      where u.shard = ${shard} and u.position = ${TIMELY}
+        and u.quarter > ${start}::timestamptz - interval '1 day'
+    ) u
+    order by u.quarter, u.length
     limit ${MAX_QUARTER_HOURS}`
   const found = await Promise.all(
     rows.map(async ({ quarter, next }) => ({
@@ -126,18 +135,37 @@ async function readBackdated(
   shard: number,
   { after, through }: Range,
 ): Promise<Range[]> {
-  const rows = await sql<{ position: string }[]>`
-    select distinct u.position
-    from (${backdatedRows(sql, scope)}) u
-    where u.shard = ${shard} and u.position > ${after} and u.position <= ${endOfBlock(through)}
+  const rows = await sql<{ position: string; is_daily: boolean }[]>`
+    select u.position, bool_or(u.is_daily) as is_daily
+    from (
+      select u.shard, u.position, false as is_daily from (${backdatedRows(sql, scope)}) u
+      where u.position <= ${endOfBlock(through)}
+      union all
+      select u.shard, u.position, true from (${dailyRows(sql, scope)}) u
+    ) u
+    where u.shard = ${shard} and u.position > ${after}
+    group by u.position
     order by u.position
     limit ${MAX_QUARTER_HOURS}`
-  return rows.map((row) => {
-    const position = Number(row.position)
-    // An act may be at the end of a block, too.
-    const before = endsBlock(position) ? beforeBlock(position) : position - 1
-    return { after: Math.max(after, before), through: Math.min(through, position) }
-  })
+  return Promise.all(
+    rows.map(async ({ position: end, is_daily: isDaily }) => {
+      const position = Number(end)
+      // An act may be at the end of a block, too.
+      const beforeBlocks = endsBlock(position) ? beforeBlock(position) : position - 1
+      const before = isDaily ? await readBeforeDay(sql, shard, position) : beforeBlocks
+      return { after: Math.max(after, before), through: Math.min(through, position) }
+    }),
+  )
+}
+
+/** Returns the end of the last block that was recorded before the day of a position. */
+async function readBeforeDay(
+  sql: Sql | Transaction,
+  shard: number,
+  position: number,
+): Promise<number> {
+  const recordedAt = await readRecordedAt(sql, shard, position)
+  return beforeBlock(await readPositionAt(sql, shard, `${recordedAt!.slice(0, 10)}T00:00:00Z`))
 }
 
 /** Sorts ranges and joins those that touch. Leaves out what is empty or beyond `end`. */

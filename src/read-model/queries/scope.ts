@@ -1,6 +1,7 @@
 import { ACCOUNTS, type AccountKind } from '../../events/accounts.ts'
 import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { listOf } from '../projections/account-sql.ts'
+import { dailyPartsTable, dailyTable } from '../projections/daily.ts'
 import { backdatedPartsTable, partsTable } from '../projections/detail-rows.ts'
 import { ALL_GROUPS } from '../projections/detail-totals.ts'
 import { backdatedTable, usageTable } from '../projections/usage.ts'
@@ -19,13 +20,15 @@ export type Scope = {
 /** All provider groups: every request of a group is counted once. */
 export const EVERYTHING: Scope = { kind: 'provider_group', account: null }
 
-/** A `select` of all usage, backdated or not: shard, quarter, account, and the summed columns. */
+/** A `select` of all usage: shard, quarter, account, and the summed columns. */
 export function usageRows(sql: Sql | Transaction, scope: Scope): Fragment {
   const columns = listOf(sql, ACCOUNTS[scope.kind].sums, 'b')
   return sql`
     ${timelyRows(sql, scope)}
     union all
-    select b.shard, b.quarter, b.account, ${columns} from (${backdatedRows(sql, scope)}) b`
+    select b.shard, b.quarter, b.account, ${columns} from (${backdatedRows(sql, scope)}) b
+    union all
+    select b.shard, b.quarter, b.account, ${columns} from (${dailyRows(sql, scope)}) b`
 }
 
 /** A `select` of usage that was counted when it was recorded, with the same columns. */
@@ -46,7 +49,14 @@ export function timelyRows(sql: Sql | Transaction, { kind, account, listed }: Sc
  * A `select` of backdated usage: shard, quarter, position, account, and the summed columns. The
  * statement is kept simple, because it is planned with every read of usage.
  */
-export function backdatedRows(sql: Sql | Transaction, scope: Scope): Fragment {
+export const backdatedRows = (sql: Sql | Transaction, scope: Scope): Fragment =>
+  selectPositioned(sql, scope, backdatedTable(scope.kind))
+
+/** The same of usage that is kept by days, timely or backdated. */
+export const dailyRows = (sql: Sql | Transaction, scope: Scope): Fragment =>
+  selectPositioned(sql, scope, dailyTable(scope.kind))
+
+function selectPositioned(sql: Sql | Transaction, scope: Scope, table: string): Fragment {
   const { kind, account, listed, isLong = false } = scope
   const { id, type, sums } = ACCOUNTS[kind]
   const name = sql`u.${sql(id)}`
@@ -55,26 +65,32 @@ export function backdatedRows(sql: Sql | Transaction, scope: Scope): Fragment {
   const isAny = () => (listed ? isIn() : isKnown(sql, kind, name))
   return sql`
     select u.shard, u.quarter, u.position, ${name} as account, ${listOf(sql, sums, 'u')}
-    from ${sql(backdatedTable(kind))} u
+    from ${sql(table)} u
     where u.generation = ${liveGeneration(sql, 'usage')}
       and ${account === null ? isAny() : isOne()}`
 }
 
 /**
- * A `select` of usage by combination, backdated or not: shard, quarter, combination, the summed
- * columns and the measures.
+ * A `select` of all usage by combination: shard, quarter, combination, the summed columns and the
+ * measures.
  */
 export function partRows(sql: Sql | Transaction, scope: Scope): Fragment {
   const columns = listOf(sql, [...ACCOUNTS[scope.kind].sums, 'measures'], 'b')
   return sql`
     ${timelyParts(sql, scope)}
     union all
-    select b.shard, b.quarter, b.combination, ${columns} from (${backdatedParts(sql, scope)}) b`
+    select b.shard, b.quarter, b.combination, ${columns} from (${backdatedParts(sql, scope)}) b
+    union all
+    ${dailyParts(sql, scope)}`
 }
 
 /** A `select` of these rows that were counted when they were recorded. */
 export const timelyParts = (sql: Sql | Transaction, scope: Scope): Fragment =>
   selectParts(sql, scope, partsTable(scope.kind), [])
+
+/** A `select` of those that are kept by days. */
+export const dailyParts = (sql: Sql | Transaction, scope: Scope): Fragment =>
+  selectParts(sql, scope, dailyPartsTable(scope.kind), [])
 
 /** A `select` of the others, with their positions. */
 export const backdatedParts = (sql: Sql | Transaction, scope: Scope): Fragment =>

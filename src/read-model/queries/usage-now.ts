@@ -1,6 +1,7 @@
 import type { Positions } from '../../events/positions.ts'
 import { inSnapshot, type Sql, type Transaction } from '../../platform/postgres/pool.ts'
 import type { Projection } from '../projections/projection.ts'
+import { readDailyBefore, requireKept } from './kept-usage.ts'
 import type { Reflected } from './live.ts'
 import { liveSource } from './live-source.ts'
 import { readMeasures } from './measures.ts'
@@ -9,13 +10,13 @@ import { readUsage, type Usage } from './usage.ts'
 import type { DividedUsage, Division } from './usage-by.ts'
 import { addDetails } from './usage-details.ts'
 
-/** True once this process has seen backdated usage: there will always be some. */
-let isBackdated = false
+/** True once this process has seen usage elsewhere: backdated, or by days. */
+let isElsewhere = false
 
 /**
  * Reads the current usage, and the positions that `projections` reflect, in one snapshot. While
- * nothing is backdated, it doesn't look for backdated rows. With `division`, items are divided by
- * the values of dimensions.
+ * nothing is backdated or kept by days, it doesn't look for such rows. With `division`, items are
+ * divided by the values of dimensions. Throws UsageNotKept.
  */
 export async function readUsageNow(
   sql: Sql | Transaction,
@@ -25,15 +26,17 @@ export async function readUsageNow(
   division: Division | null = null,
 ): Promise<Reflected<Usage | DividedUsage>> {
   return inSnapshot(sql, async (transaction) => {
-    const rows = isBackdated ? usageRows : timelyRows
-    const [{ positions, hasBackdated }, measures, timely] = await Promise.all([
+    const rows = isElsewhere ? usageRows : timelyRows
+    const [{ positions, hasBackdated }, dailyBefore, measures, timely] = await Promise.all([
       readReflectedUsage(transaction, projections),
+      readDailyBefore(transaction),
       readMeasures(transaction, liveSource(transaction)),
       readUsage(transaction, scope, rows(transaction, scope), bounds),
     ])
+    requireKept(dailyBefore, bounds)
     let whole = timely
-    if (hasBackdated && rows !== usageRows) {
-      isBackdated = true
+    if ((hasBackdated || dailyBefore.size > 0) && rows !== usageRows) {
+      isElsewhere = true
       whole = await readUsage(transaction, scope, usageRows(transaction, scope), bounds)
     }
     const source = {

@@ -12,7 +12,7 @@ import {
   sweepGenerations,
 } from './generation.ts'
 import { noteDrift, noteProgress, type RebuildState } from './record.ts'
-import { catchUp, compareGenerations, replaceLive } from './replace.ts'
+import { type AlignUsage, catchUp, compareGenerations, replaceLive } from './replace.ts'
 
 /** Events by which a generation may be behind when it is compared: milliseconds of folding. */
 const NEAR_EVENTS = 5_000
@@ -33,6 +33,8 @@ export type RebuildOptions = {
   projections: readonly Projection[]
   /** Rebuild only projections that an older release built; see `beginGenerations`. */
   onlyChanged?: boolean
+  /** Called before usage is compared; null, the default, if none of it is kept by days. */
+  align?: AlignUsage | null
   signal: AbortSignal
   onProgress(progress: { state: RebuildState; folded: number; total: number }): void
 }
@@ -126,11 +128,13 @@ class Run {
     generations: readonly Generation[],
     folds: readonly ShardFold[],
   ): Promise<Rebuilt[]> {
-    const { owner, project, signal } = this.options
+    const { owner, project, signal, align = null } = this.options
     let found: (Differences | null)[] = []
     if (generations.some(({ isComparable }) => isComparable)) {
       this.#enter('comparing')
-      found = await compareGenerations(project, generations, folds, this.#onBatch, signal)
+      found = await compareGenerations(
+        ...([project, generations, folds, this.#onBatch, signal, align] as const),
+      )
       for (const [i, { projection, generation }] of generations.entries()) {
         const differences = found[i]
         if (differences) await noteDrift(owner, projection.name, generation, differences)

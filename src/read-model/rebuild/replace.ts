@@ -1,6 +1,7 @@
 import { isLockTimeout } from '../../platform/postgres/errors.ts'
 import { type Sql, type Transaction, transact } from '../../platform/postgres/pool.ts'
 import { snapshots } from '../projections/snapshots.ts'
+import { usage } from '../projections/usage.ts'
 import { CheckpointMoved, type OnBatch, type ShardFold } from '../projector/shard-fold.ts'
 import { keepSnapshots } from '../projector/thin-snapshots.ts'
 import { compareTable, type Differences } from './compare.ts'
@@ -24,16 +25,28 @@ export async function compareGenerations(
   folds: readonly ShardFold[],
   onBatch: OnBatch,
   signal: AbortSignal,
+  align: AlignUsage | null = null,
 ): Promise<(Differences | null)[]> {
   for (;;) {
     signal.throwIfAborted()
     const found = await transact(sql, 'isolation level repeatable read read only', (transaction) =>
-      compareIn(transaction, sql, made, folds, onBatch, signal),
+      compareIn(transaction, sql, made, folds, onBatch, signal, align),
     )
     if (found !== null) return found
     await Bun.sleep(UNEVEN_WAIT_MS)
   }
 }
+
+/**
+ * Moves the usage of a new generation to days, as the live one was, as `live` sees it. Returns
+ * false if that has to be tried again.
+ */
+export type AlignUsage = (
+  live: Transaction,
+  sql: Sql,
+  generation: Generation,
+  shards: readonly number[],
+) => Promise<boolean>
 
 /** Returns null if the live checkpoints of a shard differ from each other. */
 async function compareIn(
@@ -43,6 +56,7 @@ async function compareIn(
   folds: readonly ShardFold[],
   onBatch: OnBatch,
   signal: AbortSignal,
+  align: AlignUsage | null,
 ): Promise<(Differences | null)[] | null> {
   // The transaction is idle during the fold, and while the other side's rows are sorted.
   await transaction`select set_config('idle_in_transaction_session_timeout', '0', true)`
@@ -52,6 +66,9 @@ async function compareIn(
   }
   await catchUp(transaction, made, folds, onBatch, signal)
   await forgetThinned(transaction, sql, made, folds)
+  const ofUsage = made.find(({ projection, isComparable }) => projection === usage && isComparable)
+  const shards = folds.map(({ shard }) => shard)
+  if (align && ofUsage && !(await align(transaction, sql, ofUsage, shards))) return null
   const all: (Differences | null)[] = []
   for (const { projection, generation, replaces, isComparable } of made) {
     if (!isComparable) {

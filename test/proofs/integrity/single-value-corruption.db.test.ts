@@ -7,6 +7,7 @@ import {
   finishVerification,
   insertVerification,
 } from '../../../src/proofs/integrity/scheduled/stored.ts'
+import { insertOldFlushes } from '../../rollups/simulated.ts'
 import { insertEmptyFlushes } from '../../support/events.ts'
 import { isFull } from '../../support/full.ts'
 import { useService } from '../../support/service.ts'
@@ -15,7 +16,7 @@ import type { Corruption } from './corruptions/corruption.ts'
 import { CORRUPTIONS, renderCorruptions } from './corruptions/index.ts'
 import { unlockLog, whileChanged } from './corruptions/make.ts'
 import { toRounds } from './corruptions/rounds.ts'
-import { settle, verify, writeHistory, writeRuleEvents } from './history.ts'
+import { keepByDays, settle, verify, writeHistory, writeRuleEvents } from './history.ts'
 
 // The owner of the database can disable the triggers and change anything. Every such change of one
 // value is reported at its place.
@@ -30,6 +31,7 @@ let owner: postgres.Sql
 
 beforeAll(async () => {
   owner = service.database.owner
+  await insertOldFlushes(service.database, 60)
   await writeHistory(service)
   // Heads are published by then.
   await untilSigned(service)
@@ -38,6 +40,7 @@ beforeAll(async () => {
   // Fills a tile, so that it has a root.
   await insertEmptyFlushes(owner, 0, 300)
   await settle(service.database, service.shards)
+  await keepByDays(service.database, 40)
   const started = await insertVerification(owner, null)
   await finishVerification(owner, started!.id, await verify(service.database))
   await owner`

@@ -42,7 +42,10 @@ export class PeriodRows {
     }
   }
 
-  /** Compares the rows of a shard, if readers use them. All its backdated usage must be added. */
+  /**
+   * Compares the rows of a shard, if readers use them; not those of periods that began before what
+   * is kept by quarter hours, and are over. All its backdated usage must be added.
+   */
   async compare(sql: Transaction, { shard, generation }: Target): Promise<Problem[]> {
     const rows = sql<Row[]>`
       select
@@ -51,6 +54,7 @@ export class PeriodRows {
       from key_period_usage q
         join checkpoints c on c.shard = q.shard and c.generation = q.generation
           and c.projection = 'usage' and c.periods_position = c.position
+          and q.start >= c.daily_before
         left join key_usage u on u.shard = q.shard and u.generation = q.generation
           and u.token_hash = q.token_hash and u.quarter >= q.start
       where q.shard = ${shard} and q.generation = ${generation}

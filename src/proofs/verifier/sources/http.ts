@@ -8,6 +8,7 @@ import {
   type ServiceEventType,
   SourceError,
   TokenNeeded,
+  UsageByDays,
 } from './source.ts'
 
 /** Maximum bytes of a small response, a tile and a bundle. */
@@ -39,7 +40,8 @@ export async function openHttpSource(options: HttpOptions): Promise<LogSource> {
     const response = await ask(path, accept)
     if (response.status === 200) return response
     await response.body?.cancel()
-    throw new NotServed(`${path} returned ${response.status}`)
+    const isByDays = response.status === 422 && path.startsWith('/admin/usage?')
+    throw new (isByDays ? UsageByDays : NotServed)(`${path} returned ${response.status}`)
   }
   const readText = async (path: string) =>
     (await readBody(await get(path), MAX.small, limits)).toString()

@@ -74,7 +74,7 @@ export interface PageSource {
   readList(path: ListName): AsyncIterable<ServedPage>
   /**
    * Reads a page of usage in UTC: of everything acknowledged, or (`isEventual`) of what is
-   * projected already.
+   * projected already. Throws UsageByDays.
    */
   readUsage(request: UsageRequest, isEventual: boolean): Promise<ServedUsage>
   /** Reads a page of usage by dimension in the same way. */
@@ -108,6 +108,11 @@ export class SourceError extends Error {
 /** The service did not serve what must exist. If that was signed, it is a finding. */
 export class NotServed extends SourceError {
   override name = 'NotServed'
+}
+
+/** The service keeps usage of this range by days, and was asked for hours. */
+export class UsageByDays extends SourceError {
+  override name = 'UsageByDays'
 }
 
 /** The log is not public, and no valid token was given. */

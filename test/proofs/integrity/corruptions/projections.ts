@@ -13,6 +13,7 @@ import {
   PLUS_1,
 } from './corruption.ts'
 import { DETAIL_CORRUPTIONS } from './details.ts'
+import { UNKNOWN_CORRUPTIONS } from './unknown.ts'
 
 const counters = (table: string, id: string, values: Record<string, Alteration>) =>
   corruptionsOf(
@@ -39,6 +40,11 @@ const usage = (table: string, id: string, values: string[]) =>
     },
   )
 
+const IN_SOME_QUARTER = {
+  ...is('a time where it is in none', "'2026-01-01'"),
+  where: 'not isfinite(quarter)',
+}
+
 const backdated = (table: string, id: string, values: string[]) =>
   corruptionsOf(
     table,
@@ -52,7 +58,7 @@ const backdated = (table: string, id: string, values: string[]) =>
       [id]: id === 'token_hash' ? LETTER : BIT,
       quarter: [
         { ...is('a day later', "quarter + interval '1 day'"), where: 'isfinite(quarter)' },
-        { ...is('a time where it is in none', "'2026-01-01'"), where: 'not isfinite(quarter)' },
+        ...(table.includes('_daily_') ? [] : [IN_SOME_QUARTER]),
       ],
       position: BIT,
       ...Object.fromEntries(values.map((value) => [value, PLUS_1])),
@@ -140,78 +146,6 @@ const PERIOD = { ...optional('quota_period'), ...optional('quota_tz') }
 
 const RATED = { requests: PLUS_1, successes: PLUS_1 }
 
-const UNKNOWN = [
-  ...corruptionsOf(
-    'unknown_keys',
-    {
-      at: "concat('unknown_keys ', shard, '/', kind, '/', name)",
-      where: "name <> ''",
-      foundBy: 'refold',
-    },
-    {
-      shard: BIT,
-      generation: BIT,
-      kind: LETTER,
-      name: LETTER,
-      number: [PLUS_1, { ...is('one more was given', 'number + 1'), where: "name = ''" }],
-      requests: PLUS_1,
-      flushes: PLUS_1,
-      first_seen: MICROSECOND,
-      last_seen: MICROSECOND,
-    },
-  ),
-  ...corruptionsOf(
-    'unknown_usage',
-    {
-      at: "concat('unknown_usage ', shard, '/', kind, '/', name, '/', quarter)",
-      foundBy: 'refold',
-    },
-    {
-      ...{ shard: BIT, generation: BIT, kind: LETTER, name: LETTER },
-      quarter: [is('a day later', "quarter + interval '1 day'"), is('infinity', "'infinity'")],
-      requests: PLUS_1,
-      seconds: PLUS_1,
-      last_accessed_at: BIT,
-      flushes: PLUS_1,
-    },
-  ),
-  ...corruptionsOf(
-    'unknown_parts',
-    {
-      at: "'unknown_parts ' || concat_ws('/', shard, kind, name, quarter, combination)",
-      foundBy: 'refold',
-    },
-    {
-      ...{ shard: BIT, generation: BIT, kind: LETTER, name: LETTER },
-      quarter: [is('a day later', "quarter + interval '1 day'")],
-      ...{ combination: LETTER, requests: PLUS_1, seconds: PLUS_1 },
-      measures: [{ ...IN_ARRAY, where: 'cardinality(measures) > 0' }],
-    },
-  ),
-  ...corruptionsOf(
-    'unknown_taken',
-    { at: "concat('unknown_taken ', position, '/', kind, '/', name)", foundBy: 'refold' },
-    {
-      generation: BIT,
-      position: BIT,
-      kind: LETTER,
-      name: LETTER,
-      requests: PLUS_1,
-      flushes: PLUS_1,
-      group_id: [
-        { ...BIT, where: 'group_id is not null' },
-        { ...is('none', 'null'), where: 'group_id is not null' },
-        { ...is('one where there is none', '1'), where: 'group_id is null' },
-      ],
-      quota_tracked: [
-        { ...is('the other', 'not quota_tracked'), where: 'quota_tracked is not null' },
-        { ...is('none', 'null'), where: 'quota_tracked is not null' },
-        { ...is('one where there is none', 'true'), where: 'quota_tracked is null' },
-      ],
-    },
-  ),
-]
-
 /** Changes of the projections' tables, which readers see. */
 export const PROJECTION_CORRUPTIONS = [
   ...counters('api_key_counters', 'api_key_id', RATED),
@@ -225,9 +159,11 @@ export const PROJECTION_CORRUPTIONS = [
   ...usage('api_key_usage', 'api_key_id', ['requests', 'successes']),
   ...usage('provider_group_usage', 'provider_group_id', ['requests', 'successes']),
   ...usage('key_usage', 'token_hash', ['requests', 'tokens', 'quota_used']),
-  ...backdated('api_key_backdated_usage', 'api_key_id', ['requests', 'successes']),
-  ...backdated('provider_group_backdated_usage', 'provider_group_id', ['requests', 'successes']),
-  ...backdated('key_backdated_usage', 'token_hash', ['requests', 'tokens', 'quota_used']),
+  ...['backdated_usage', 'daily_usage'].flatMap((name) => [
+    ...backdated(`api_key_${name}`, 'api_key_id', ['requests', 'successes']),
+    ...backdated(`provider_group_${name}`, 'provider_group_id', ['requests', 'successes']),
+    ...backdated(`key_${name}`, 'token_hash', ['requests', 'tokens', 'quota_used']),
+  ]),
   ...DETAIL_CORRUPTIONS,
   ...snapshots('api_key_snapshots', ['first_id', 'last_id', 'ids'], ['requests', 'successes']),
   ...snapshots(
@@ -295,5 +231,5 @@ export const PROJECTION_CORRUPTIONS = [
     { at: "concat('openings ', kind, '/', account, '/', position)", foundBy: 'refold' },
     { generation: BIT, kind: LETTER, account: LETTER, position: BIT },
   ),
-  ...UNKNOWN,
+  ...UNKNOWN_CORRUPTIONS,
 ]

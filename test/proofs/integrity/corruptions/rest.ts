@@ -46,6 +46,20 @@ export const PROGRESS_CORRUPTIONS = [
         { ...is('false', 'false'), where: "shard = 0 and projection = 'usage'" },
         { ...is('true where nothing is', 'true'), foundBy: null },
       ],
+      // Nothing was counted on that day, nor backdated.
+      daily_before: [
+        {
+          ...is('a day later', "daily_before + interval '1 day'"),
+          ...{ where: "shard = 0 and projection = 'usage'", foundBy: null },
+        },
+      ],
+      daily_through: [{ ...BIT, where: "shard = 0 and projection = 'usage'", foundBy: null }],
+      daily_moved: [
+        {
+          ...is('a day earlier', "daily_moved - interval '1 day'"),
+          ...{ where: "shard = 0 and projection = 'usage'", foundBy: null },
+        },
+      ],
       // Then readers add up usage.
       periods_position: [
         {
