@@ -247,7 +247,52 @@ create table events (
   constraint events_payload_sha256_check CHECK ((octet_length(payload_sha256) = 32)),
   constraint events_pkey PRIMARY KEY (shard, "position"),
   constraint events_position_check CHECK (("position" >= 0))
-);
+) partition by RANGE ("position");
+
+create table events_0 (
+  shard integer not null,
+  position bigint not null,
+  type text not null,
+  version smallint not null,
+  recorded_at timestamp with time zone not null,
+  source text not null,
+  idempotency_key text,
+  payload json not null storage e,
+  payload_sha256 bytea not null,
+  constraint events_0_pkey PRIMARY KEY (shard, "position"),
+  constraint events_payload_sha256_check CHECK ((octet_length(payload_sha256) = 32)),
+  constraint events_position_check CHECK (("position" >= 0))
+) partition by RANGE ("position") -- partition of events_segments FOR VALUES IN (0);
+
+create table events_0_0 (
+  shard integer not null,
+  position bigint not null,
+  type text not null,
+  version smallint not null,
+  recorded_at timestamp with time zone not null,
+  source text not null,
+  idempotency_key text,
+  payload json not null storage e,
+  payload_sha256 bytea not null,
+  constraint events_0_0_pkey PRIMARY KEY (shard, "position"),
+  constraint events_payload_sha256_check CHECK ((octet_length(payload_sha256) = 32)),
+  constraint events_position_check CHECK (("position" >= 0))
+) -- partition of events_0 FOR VALUES FROM ('0') TO ('524288');
+
+create table events_segments (
+  shard integer not null,
+  position bigint not null,
+  type text not null,
+  version smallint not null,
+  recorded_at timestamp with time zone not null,
+  source text not null,
+  idempotency_key text,
+  payload json not null storage e,
+  payload_sha256 bytea not null,
+  constraint events_payload_sha256_check CHECK ((octet_length(payload_sha256) = 32)),
+  constraint events_position_check CHECK (("position" >= 0)),
+  constraint events_segments_pkey PRIMARY KEY (shard, "position")
+) partition by LIST (shard) -- partition of events FOR VALUES FROM ('0') TO (MAXVALUE);
 
 create table instances (
   id text not null,
@@ -686,6 +731,15 @@ create table rule_folds (
   read_through bigint not null
 );
 
+create table segments (
+  shard integer not null,
+  first_position bigint not null,
+  end_position bigint not null,
+  constraint segments_check CHECK ((end_position > first_position)),
+  constraint segments_first_position_check CHECK ((first_position >= 0)),
+  constraint segments_pkey PRIMARY KEY (shard, first_position)
+);
+
 create table sessions (
   id_sha256 bytea not null,
   token_name text not null,
@@ -904,11 +958,23 @@ CREATE INDEX api_keys_external_id ON tallybook.api_keys USING btree (generation,
 
 CREATE INDEX api_keys_group_id ON tallybook.api_keys USING btree (generation, group_id, id);
 
-CREATE INDEX events_catalog_changed ON tallybook.events USING btree (shard, "position") WHERE (type = 'CatalogChanged'::text);
+CREATE UNIQUE INDEX events_0_0_idempotency_key ON tallybook.events_0_0 USING btree (shard, source, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 
-CREATE UNIQUE INDEX events_idempotency_key ON tallybook.events USING btree (shard, source, idempotency_key) WHERE (idempotency_key IS NOT NULL);
+CREATE INDEX events_0_0_shard_position_idx ON tallybook.events_0_0 USING btree (shard, "position") WHERE (type = 'CatalogChanged'::text);
 
-CREATE INDEX events_projection_attested ON tallybook.events USING btree (shard, "position") WHERE (type = 'ProjectionAttested'::text);
+CREATE INDEX events_0_0_shard_position_idx1 ON tallybook.events_0_0 USING btree (shard, "position") WHERE (type = 'ProjectionAttested'::text);
+
+CREATE INDEX events_0_shard_position_idx ON ONLY tallybook.events_0 USING btree (shard, "position") WHERE (type = 'CatalogChanged'::text);
+
+CREATE INDEX events_0_shard_position_idx1 ON ONLY tallybook.events_0 USING btree (shard, "position") WHERE (type = 'ProjectionAttested'::text);
+
+CREATE INDEX events_catalog_changed ON ONLY tallybook.events USING btree (shard, "position") WHERE (type = 'CatalogChanged'::text);
+
+CREATE INDEX events_projection_attested ON ONLY tallybook.events USING btree (shard, "position") WHERE (type = 'ProjectionAttested'::text);
+
+CREATE INDEX events_segments_shard_position_idx ON ONLY tallybook.events_segments USING btree (shard, "position") WHERE (type = 'CatalogChanged'::text);
+
+CREATE INDEX events_segments_shard_position_idx1 ON ONLY tallybook.events_segments USING btree (shard, "position") WHERE (type = 'ProjectionAttested'::text);
 
 CREATE UNIQUE INDEX key_backdated_parts_key ON tallybook.key_backdated_parts USING btree (generation, token_hash, quarter, shard, "position", (
 CASE
@@ -1123,6 +1189,7 @@ declare
   v_catalog_position bigint;
   v_catalog_sha256 bytea;
   v_not_before timestamptz;
+  v_first_position bigint;
   v_last_position bigint;
   v_recorded_at timestamptz;
   v_last_sha256 bytea;
@@ -1132,8 +1199,16 @@ declare
 begin
   perform check_clock(p_clock, p_clock_tolerance);
 
-  select s.catalog_position, s.catalog_sha256, s.not_before
-  into strict v_catalog_position, v_catalog_sha256, v_not_before
+  -- The last event is in one of the two newest segments, unless others are created far ahead.
+  select s.catalog_position, s.catalog_sha256, s.not_before, (
+    select g.first_position
+    from segments g
+    where g.shard = p_shard
+    order by g.first_position desc
+    offset 1
+    limit 1
+  )
+  into strict v_catalog_position, v_catalog_sha256, v_not_before, v_first_position
   from shards s
   where s.shard = p_shard
   for update;
@@ -1148,11 +1223,22 @@ begin
   select e.position, e.recorded_at, e.payload_sha256
   into v_last_position, v_recorded_at, v_last_sha256
   from events e
-  where e.shard = p_shard
+  where e.shard = p_shard and e.position >= coalesce(v_first_position, 0)
   order by e.position desc
   limit 1;
 
+  if not found and v_first_position > 0 then
+    select e.position, e.recorded_at, e.payload_sha256
+    into v_last_position, v_recorded_at, v_last_sha256
+    from events e
+    where e.shard = p_shard and e.position < v_first_position
+    order by e.position desc
+    limit 1;
+  end if;
+
   if translate(p_idempotency_keys, e'\n', '') <> '' then
+    -- With offset 0, each key is looked up by itself: as a join, PostgreSQL could read all of the
+    -- log (16 ms instead of 0.3 with three small segments).
     select coalesce(array_agg(f.ordinal::integer order by f.ordinal), '{}'),
            coalesce(array_agg(e.position order by f.ordinal), '{}')
     into v_replayed_ordinals, v_replayed_positions
@@ -1160,9 +1246,14 @@ begin
         string_to_table(p_sources, e'\n'),
         string_to_table(p_idempotency_keys, e'\n')
       ) with ordinality as f(source, idempotency_key, ordinal)
-      join events e on e.shard = p_shard
-        and e.source = f.source
-        and e.idempotency_key = f.idempotency_key
+      cross join lateral (
+        select e.position
+        from events e
+        where e.shard = p_shard and e.position <= v_last_position
+          and e.source = f.source
+          and e.idempotency_key = f.idempotency_key
+        offset 0
+      ) e
     where f.idempotency_key <> '';
   end if;
 
@@ -1340,6 +1431,72 @@ begin
     'alter table %I attach partition %I for values in (%s)',
     p_table, v_partition, p_generation
   );
+end
+$function$
+
+-- function create_segment(integer,bigint,bigint)
+CREATE OR REPLACE FUNCTION tallybook.create_segment(p_shard integer, p_first bigint, p_positions bigint)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
+AS $function$
+declare
+  v_parent text := 'events_' || p_shard;
+  v_segment text := v_parent || '_' || p_first;
+  v_end bigint;
+begin
+  if not is_partitioned('events') then
+    return null;
+  end if;
+  perform pg_advisory_xact_lock(7365005);
+  select s.end_position into v_end
+  from segments s
+  where s.shard = p_shard and s.first_position = p_first;
+  if found then
+    return v_end;
+  end if;
+  v_end := p_first + p_positions;
+  if p_first <> coalesce(
+    (select max(s.end_position) from segments s where s.shard = p_shard), 0
+  ) then
+    raise exception 'the newest segment of shard % does not end at %', p_shard, p_first
+      using errcode = 'invalid_parameter_value';
+  end if;
+
+  if to_regclass(v_parent) is null then
+    execute format(
+      'create table %I (
+         like events including defaults including constraints including storage
+       ) partition by range (position)', v_parent
+    );
+    execute format(
+      'create trigger events_refuse_truncate before truncate on %I
+         for each statement execute function refuse_change()', v_parent
+    );
+    execute format(
+      'alter table events_segments attach partition %I for values in (%s)', v_parent, p_shard
+    );
+  end if;
+
+  execute format(
+    'create table %I (like events including defaults including constraints including storage)',
+    v_segment
+  );
+  -- The unique index of one segment: over all of them, append_batch looks keys up.
+  execute format(
+    'create unique index %I on %I (shard, source, idempotency_key)
+       where idempotency_key is not null', v_segment || '_idempotency_key', v_segment
+  );
+  execute format(
+    'create trigger events_refuse_truncate before truncate on %I
+       for each statement execute function refuse_change()', v_segment
+  );
+  execute format(
+    'alter table %I attach partition %I for values from (%s) to (%s)',
+    v_parent, v_segment, p_first, v_end
+  );
+  insert into segments (shard, first_position, end_position) values (p_shard, p_first, v_end);
+  return v_end;
 end
 $function$
 
@@ -1804,8 +1961,26 @@ $function$
 -- trigger events_refuse_change
 CREATE TRIGGER events_refuse_change BEFORE DELETE OR UPDATE ON tallybook.events FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
+-- trigger events_refuse_change
+CREATE TRIGGER events_refuse_change BEFORE DELETE OR UPDATE ON tallybook.events_0 FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+-- trigger events_refuse_change
+CREATE TRIGGER events_refuse_change BEFORE DELETE OR UPDATE ON tallybook.events_0_0 FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+-- trigger events_refuse_change
+CREATE TRIGGER events_refuse_change BEFORE DELETE OR UPDATE ON tallybook.events_segments FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 -- trigger events_refuse_truncate
 CREATE TRIGGER events_refuse_truncate BEFORE TRUNCATE ON tallybook.events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- trigger events_refuse_truncate
+CREATE TRIGGER events_refuse_truncate BEFORE TRUNCATE ON tallybook.events_0 FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- trigger events_refuse_truncate
+CREATE TRIGGER events_refuse_truncate BEFORE TRUNCATE ON tallybook.events_0_0 FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- trigger events_refuse_truncate
+CREATE TRIGGER events_refuse_truncate BEFORE TRUNCATE ON tallybook.events_segments FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- trigger tiles_refuse_change
 CREATE TRIGGER tiles_refuse_change BEFORE DELETE OR UPDATE ON tallybook.tiles FOR EACH ROW EXECUTE FUNCTION refuse_tile_change();
@@ -1871,6 +2046,7 @@ grant delete, insert, select, update on quota_resets to tallybook_service;
 grant delete, insert, select, update on rebuilds to tallybook_service;
 grant delete, insert, select, update on rule_events to tallybook_service;
 grant delete, insert, select, update on rule_folds to tallybook_service;
+grant select on segments to tallybook_service;
 grant delete, insert, select on sessions to tallybook_service;
 grant select, update on shards to tallybook_service;
 grant delete, insert, select, update on source_epochs to tallybook_service;

@@ -21,6 +21,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'read-model': ['platform', 'events', 'log'],
   bookkeeping: CORE,
   registration: ['platform', 'events', 'log'],
+  segments: ['platform', 'events', 'log'],
   subscriptions: ['platform', 'events', 'log'],
   dimensions: ['platform', 'events', 'log'],
   quota: CORE,

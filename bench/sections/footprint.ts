@@ -68,7 +68,8 @@ async function measureLog(
   const history = await startHistory(address, { keysPerFlush })
   const owner = connectAsOwner(address)
   const readBytes = async () => {
-    const [row] = await owner`select pg_total_relation_size('events') as bytes`
+    const [row] =
+      await owner`select sum(pg_total_relation_size(t.relid)) as bytes from pg_partition_tree('events') t`
     return Number(row!.bytes)
   }
   // Excludes the event of the catalog.

@@ -52,6 +52,7 @@ declare
   v_catalog_position bigint;
   v_catalog_sha256 bytea;
   v_not_before timestamptz;
+  v_first_position bigint;
   v_last_position bigint;
   v_recorded_at timestamptz;
   v_last_sha256 bytea;
@@ -61,8 +62,16 @@ declare
 begin
   perform check_clock(p_clock, p_clock_tolerance);
 
-  select s.catalog_position, s.catalog_sha256, s.not_before
-  into strict v_catalog_position, v_catalog_sha256, v_not_before
+  -- The last event is in one of the two newest segments, unless others are created far ahead.
+  select s.catalog_position, s.catalog_sha256, s.not_before, (
+    select g.first_position
+    from segments g
+    where g.shard = p_shard
+    order by g.first_position desc
+    offset 1
+    limit 1
+  )
+  into strict v_catalog_position, v_catalog_sha256, v_not_before, v_first_position
   from shards s
   where s.shard = p_shard
   for update;
@@ -77,11 +86,22 @@ begin
   select e.position, e.recorded_at, e.payload_sha256
   into v_last_position, v_recorded_at, v_last_sha256
   from events e
-  where e.shard = p_shard
+  where e.shard = p_shard and e.position >= coalesce(v_first_position, 0)
   order by e.position desc
   limit 1;
 
+  if not found and v_first_position > 0 then
+    select e.position, e.recorded_at, e.payload_sha256
+    into v_last_position, v_recorded_at, v_last_sha256
+    from events e
+    where e.shard = p_shard and e.position < v_first_position
+    order by e.position desc
+    limit 1;
+  end if;
+
   if translate(p_idempotency_keys, e'\n', '') <> '' then
+    -- With offset 0, each key is looked up by itself: as a join, PostgreSQL could read all of the
+    -- log (16 ms instead of 0.3 with three small segments).
     select coalesce(array_agg(f.ordinal::integer order by f.ordinal), '{}'),
            coalesce(array_agg(e.position order by f.ordinal), '{}')
     into v_replayed_ordinals, v_replayed_positions
@@ -89,9 +109,14 @@ begin
         string_to_table(p_sources, e'\n'),
         string_to_table(p_idempotency_keys, e'\n')
       ) with ordinality as f(source, idempotency_key, ordinal)
-      join events e on e.shard = p_shard
-        and e.source = f.source
-        and e.idempotency_key = f.idempotency_key
+      cross join lateral (
+        select e.position
+        from events e
+        where e.shard = p_shard and e.position <= v_last_position
+          and e.source = f.source
+          and e.idempotency_key = f.idempotency_key
+        offset 0
+      ) e
     where f.idempotency_key <> '';
   end if;
 

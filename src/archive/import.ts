@@ -2,7 +2,7 @@ import type { LastDecisions } from '../events/act.ts'
 import type { Positions } from '../events/positions.ts'
 import type { Sql, Transaction } from '../platform/postgres/pool.ts'
 import { checkParts } from './check.ts'
-import { fillEmptyLog, Inserts, refuse } from './insert.ts'
+import { fillEmptyLog, Inserts, refuse, refuseRepeatedKeys } from './insert.ts'
 import { noteDecision, refuseMisplaced, setLastDecisions } from './last-decisions.ts'
 import type { Manifest } from './manifest.ts'
 import { checkSignedHeads } from './transparency.ts'
@@ -11,6 +11,8 @@ import { checkSignedHeads } from './transparency.ts'
 export type ImportOptions = {
   /** Connects as the service's role: an import may do no more than an append. */
   sql: Sql
+  /** Creates what a shard of the log lacks up to a position. */
+  reserve: (shard: number, through: number) => Promise<void>
   directory: string
   manifest: Manifest
   signal: AbortSignal
@@ -30,6 +32,7 @@ export async function importArchive(options: ImportOptions): Promise<Positions> 
   await checkSignedHeads(directory, manifest, refuse)
   await fillEmptyLog(options.sql, manifest.shards.length, async (transaction) => {
     await setLastDecisions(transaction, await insertAll(transaction, options))
+    await refuseRepeatedKeys(transaction)
     signal.throwIfAborted()
   })
   return manifest.shards.map(({ events }) => events - 1)
@@ -37,10 +40,10 @@ export async function importArchive(options: ImportOptions): Promise<Positions> 
 
 /** Inserts all events. */
 async function insertAll(transaction: Transaction, options: ImportOptions): Promise<LastDecisions> {
-  const { directory, manifest, signal, onProgress } = options
+  const { directory, manifest, onProgress } = options
   const last: LastDecisions = { change: -1, act: -1 }
   let imported = 0
-  const inserts = new Inserts(transaction, signal, (events) => {
+  const inserts = new Inserts(transaction, options, (events) => {
     imported += events
     onProgress(imported, manifest.events)
   })

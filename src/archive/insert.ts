@@ -41,8 +41,30 @@ export async function fillEmptyLog<Value>(
     })
   } catch (error) {
     if (!isDuplicate(error)) throw error
-    throw new UserError('The archive has two events with the same source and idempotency key.')
+    throw new UserError(REPEATED_KEY)
   }
+}
+
+const REPEATED_KEY = 'The archive has two events with the same source and idempotency key.'
+
+/** Throws UserError if two events have the same key: an index finds those of one segment only. */
+export async function refuseRepeatedKeys(sql: Transaction): Promise<void> {
+  const [row] = await sql<{ spans: boolean }[]>`
+    select exists (
+      select
+      from segments g
+      where g.first_position > 0
+        and exists (select from events e where e.shard = g.shard and e.position >= g.first_position)
+    ) as spans`
+  if (!row!.spans) return
+  const repeated = await sql`
+    select
+    from events e
+    where e.idempotency_key is not null
+    group by e.shard, e.source, e.idempotency_key
+    having count(*) > 1
+    limit 1`
+  if (repeated.length > 0) throw new UserError(REPEATED_KEY)
 }
 
 async function lockEmptyLog(transaction: Transaction, shards: number): Promise<void> {
@@ -62,7 +84,7 @@ async function lockEmptyLog(transaction: Transaction, shards: number): Promise<v
 }
 
 /** An event's row: its leaf as JSON, and its payload, which is passed separately and unchanged. */
-export type Row = { leaf: string; event: Pick<LineEvent, 'shard' | 'payload'> }
+export type Row = { leaf: string; event: Pick<LineEvent, 'shard' | 'position' | 'payload'> }
 
 /** Inserts rows in batches, each of one shard and in the given order. */
 export class Inserts {
@@ -73,7 +95,10 @@ export class Inserts {
 
   constructor(
     private readonly transaction: Transaction,
-    private readonly signal: AbortSignal,
+    private readonly options: {
+      signal: AbortSignal
+      reserve: (shard: number, through: number) => Promise<void>
+    },
     private readonly onInserted: (events: number) => void,
   ) {}
 
@@ -103,7 +128,10 @@ export class Inserts {
     this.#batches.delete(shard)
     this.#characters -= characters
     await this.#inserting
-    this.signal.throwIfAborted()
+    const { signal, reserve } = this.options
+    // And one more, for an event that is appended in the same transaction.
+    await reserve(shard, rows.at(-1)!.event.position + 1)
+    signal.throwIfAborted()
     this.#inserting = insertRows(this.transaction, shard, rows)
     this.#inserting.catch(() => {})
     this.onInserted(rows.length)

@@ -40,7 +40,7 @@ export async function openDatabase(
   const given = process.env[ADDRESS_VARIABLE]
   if (given) return openRunning(JSON.parse(given) as ServerAddress)
   if (config.databaseUrl !== null) {
-    return openExternal({ url: config.databaseUrl }, config.shards)
+    return openExternal({ url: config.databaseUrl }, config)
   }
   if (!options.create && !hasCluster(config.dataDir)) {
     throw new UserError(
@@ -66,7 +66,7 @@ async function startForCommand(
   const server = await startEmbeddedPostgres({ dataDir: config.dataDir, log })
   try {
     interrupted.throwIfAborted()
-    await withOwner(server.address, (owner) => migrate(owner, config.shards))
+    await withOwner(server.address, (owner) => migrate(owner, config.shards, config.segmentBytes))
     interrupted.throwIfAborted()
   } catch (error) {
     await server.stop()
@@ -75,10 +75,13 @@ async function startForCommand(
   return { address: server.address, close: server.stop }
 }
 
-async function openExternal(address: ServerAddress, shards: number): Promise<CommandDatabase> {
+async function openExternal(
+  address: ServerAddress,
+  { shards, segmentBytes }: Config,
+): Promise<CommandDatabase> {
   try {
     await refuseSharedSessions(address)
-    await withOwner(address, (owner) => migrate(owner, shards))
+    await withOwner(address, (owner) => migrate(owner, shards, segmentBytes))
   } catch (error) {
     if (!isUnavailable(error)) throw error
     const { message } = error as Error

@@ -9,6 +9,7 @@ import { openPools, type Pools } from '../platform/postgres/pool.ts'
 import { UserError } from '../platform/user-error.ts'
 import { refuseOldOrigin } from '../proofs/transparency/old-origin.ts'
 import { foldLog } from '../read-model/projector/catch-up.ts'
+import { Segments } from '../segments/create.ts'
 import { type Config, readConfig } from '../service/config.ts'
 import { type CommandDatabase, openDatabase } from './database.ts'
 import { explainFailure } from './failure.ts'
@@ -40,7 +41,13 @@ export async function importLog(args: string[]): Promise<void> {
   const pools = openPools(database.address, shards)
   let summary: string
   try {
-    const { positions, skipped } = await insert(pools, source, signal)
+    const { segmentBytes } = config
+    const { reserve } = new Segments({
+      address: database.address,
+      sql: pools.control,
+      segmentBytes,
+    })
+    const { positions, skipped } = await insert(pools, { ...source, reserve }, signal)
     summary = describe(source, skipped)
     await fold(pools, positions, signal)
   } finally {
@@ -120,7 +127,11 @@ function explainShards(error: unknown, { manifest, reshard }: Source): unknown {
   )
 }
 
-async function insert(pools: Pools, source: Source, signal: AbortSignal) {
+async function insert(
+  pools: Pools,
+  source: Source & { reserve: Segments['reserve'] },
+  signal: AbortSignal,
+) {
   const progress = new Progress('import')
   const options = {
     ...source,

@@ -33,6 +33,10 @@ export type Intervals = {
     /** The longest time from queueing a flush to answering it, whatever the database does. */
     answerWithinMs: number
   }
+  segments: {
+    /** How often to see whether the log needs another segment. */
+    pollIntervalMs: number
+  }
   projector: {
     /**
      * How often to poll for what other processes have appended or folded; also the longest delay
@@ -134,6 +138,8 @@ export const INTERVALS: Intervals = {
   // One flush a second tests if a failed shard is available again.
   // The database itself limits a batch to 30 s.
   log: { cooldownMs: 1_000, answerWithinMs: 35_000 },
+  // An append that finds none creates it at once.
+  segments: { pollIntervalMs: 5_000 },
   projector: { pollIntervalMs: 1_000, helpAfterMs: 1_000, retryAfterMs: 200 },
   // Until a period is found, reads add up what was used in it: seconds of usage if it has just
   // begun, and a month at most after a change of the catalog.

@@ -17,6 +17,7 @@ import { LivePositions } from '../http/live/positions.ts'
 import { Metrics } from '../http/metrics/metrics.ts'
 import { ExhaustedStreams } from '../http/quota/streams.ts'
 import { LogAhead } from '../log/ahead.ts'
+import { callAppendBatch } from '../log/append-call.ts'
 import { Catalog } from '../log/catalog/catalog.ts'
 import { refreshCatalog } from '../log/catalog/refresh.ts'
 import { Log } from '../log/log.ts'
@@ -38,6 +39,8 @@ import { AsOfQueries } from '../read-model/queries/as-of.ts'
 import { RebuildJobs } from '../read-model/rebuild/jobs.ts'
 import { Registration } from '../registration/registration.ts'
 import { Rules } from '../rules/rules.ts'
+import { Segments } from '../segments/create.ts'
+import { extending } from '../segments/extend.ts'
 import { Sources } from '../sources/sources.ts'
 import type { Tracing } from '../tracing/open.ts'
 import { Deliverer } from '../webhooks/deliverer.ts'
@@ -63,6 +66,7 @@ export type ServiceOptions = {
         | 'countedAtDays'
         | 'usageQuartersDays'
         | 'dimensionValues'
+        | 'segmentBytes'
         | 'metricsToken'
         | 'metricsAddress'
         | 'slowRequestMs'
@@ -96,7 +100,7 @@ export type Components = Awaited<ReturnType<typeof createComponents>>
 export async function createComponents(options: ServiceOptions, pools: Pools, reads: Reads) {
   const { address, logger, origin, intervals = INTERVALS, tracing = null } = options
   const { shards, maxSubscribers, registerPerDay = null, countedAtDays } = options.config
-  const { dimensionValues } = options.config
+  const { dimensionValues, segmentBytes } = options.config
   const acceptance = countedAtDays === undefined ? {} : { countedAtDays }
   const catalog = new Catalog()
   await refreshCatalog(pools.append, catalog)
@@ -175,6 +179,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     onSweepFailed: (error) => logger.warn(error, 'dimensions: values of earlier days were kept'),
   })
   const sources = new Sources({ sql: pools.project, shards, logger })
+  const segments = new Segments({ address, sql: pools.control, segmentBytes })
   const log = new Log({
     sql: pools.append,
     shards,
@@ -184,7 +189,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     ...acceptance,
     ...(registration && { registerUnknown: registration.register }),
     limitDimensions: limits.limit,
-    ...(tracing && { appendBatch: tracing.tracer.appendBatch }),
+    appendBatch: extending(segments, tracing?.tracer.appendBatch ?? callAppendBatch),
     onRefused: (shard, error) => refusals.note(shard, error),
     onTaken: (shard) => refusals.end(shard),
     onAppended: (shard, batch) => {
@@ -202,6 +207,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     registerPerDay,
     ...acceptance,
     dimensionValues,
+    segmentBytes,
     logger,
     projector,
     onLimit: (keys) => registration?.noteLimit(keys),
@@ -281,6 +287,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     live,
     exhausted,
     log,
+    segments,
     ahead,
     attestations,
     metrics,

@@ -41,6 +41,8 @@ export type Config = {
   usageQuartersDays: number | null
   /** How many distinct values of a dimension a shard counts in a day. */
   dimensionValues: number
+  /** The size of a segment of the log, with its indexes. */
+  segmentBytes: number
   /** The certificate for HTTPS; null serves plain HTTP. */
   certificate: CertificateFiles | null
   /** Proxies that are believed when they name a client; null for none. */
@@ -184,6 +186,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
         ? null
         : integer('TALLYBOOK_USAGE_QUARTERS_DAYS', MIN_QUARTERS_DAYS, 3_650),
     dimensionValues: integer('TALLYBOOK_DIMENSION_VALUES', 1, 10_000),
+    segmentBytes: integer('TALLYBOOK_SEGMENT_MB', 1, 65_536) * 2 ** 20,
     certificate: certificate('TALLYBOOK_TLS_CERT', 'TALLYBOOK_TLS_KEY'),
     trustedProxies: networks('TALLYBOOK_TRUSTED_PROXIES'),
     webhookNetworks: networks('TALLYBOOK_WEBHOOK_ALLOWED_NETWORKS'),

@@ -44,7 +44,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const owner = connectAsOwner(address)
   let keepsDays = true
   try {
-    await migrate(owner, config.shards)
+    await migrate(owner, config.shards, config.segmentBytes)
     const placement = await readPlacement(owner)
     if (placement === 'alone') options.logger.warn(NOT_DISTRIBUTED)
     keepsDays = placement === 'no citus'
@@ -153,6 +153,7 @@ function startTimers(
   return [
     keepFresh(tokens, pools.control, intervals.tokens, logger),
     components.ahead.start(),
+    components.segments.start({ shards, owns, logger, ...intervals.segments }),
     components.sources.start(),
     components.rules.start(),
     keepPeriodsOpen({ ...common, ...intervals.quota }),

@@ -96,6 +96,10 @@ export const VARIABLES = {
       'Distinct values of a dimension that a shard counts in a day (UTC), 1 to 10,000. Others ' +
       'count as `other`.',
   },
+  TALLYBOOK_SEGMENT_MB: {
+    default: '1024',
+    meaning: 'About how large a segment of the log becomes, in MiB, up to 65,536.',
+  },
   TALLYBOOK_UNKNOWN_TOKENS: {
     default: '30',
     meaning: 'Unknown tokens that one address may present in a minute.',

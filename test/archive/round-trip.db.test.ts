@@ -14,7 +14,7 @@ import {
   useFolder,
   writeTestArchive,
 } from '../support/archive.ts'
-import { insertEvent } from '../support/events.ts'
+import { insertEvent, readKeyIndex } from '../support/events.ts'
 import { Place } from '../support/place.ts'
 import { createDatabase, type TestDatabase } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
@@ -222,7 +222,7 @@ test('an import of two events with the same idempotency key is refused', async (
   const forged = nextArchive()
   const database = await createDatabase({ shards: 1 })
   const { owner } = database
-  await owner`drop index events_idempotency_key`
+  await owner`drop index ${owner(await readKeyIndex(owner))}`
   await owner`
     insert into events (
       shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256

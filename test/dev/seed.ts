@@ -45,12 +45,15 @@ export async function seed(owner: Sql, now = new Date()): Promise<number | null>
   const shards = heads.length
   let count = 0
   await fillEmptyLog(owner, shards, async (transaction) => {
-    const inserts = new Inserts(transaction, new AbortController().signal, () => {})
+    const { signal } = new AbortController()
+    // A week of it is far less than a segment.
+    const inserts = new Inserts(transaction, { signal, reserve: async () => {} }, () => {})
     for (const { type, version, at, source, payload } of drafts(now)) {
       const shard = count % shards
+      const position = Math.floor(count / shards)
       const leaf = toLeaf({
         shard,
-        position: Math.floor(count / shards),
+        position,
         type,
         version,
         recordedAt: at.toISOString().replace('Z', '000+00:00'),
@@ -58,7 +61,7 @@ export async function seed(owner: Sql, now = new Date()): Promise<number | null>
         idempotencyKey: null,
         payloadSha256: hashPayload(payload),
       })
-      await inserts.add({ leaf, event: { shard, payload } })
+      await inserts.add({ leaf, event: { shard, position, payload } })
       count++
     }
     await inserts.end()

@@ -20,7 +20,7 @@ afterAll(() => pools.close())
 const CHANGES = [
   `update events set source = 'someone'`,
   `update events set payload = payload where position = 0`,
-  `update only events set recorded_at = now() where shard = 0`,
+  `update only events_0_0 set recorded_at = now() where shard = 0`,
   `delete from events`,
   `delete from events where position = 0`,
   `with gone as (delete from events returning *) select * from gone`,
@@ -30,7 +30,10 @@ const CHANGES = [
   `insert into events select * from events on conflict (shard, position)
    do update set source = 'someone'`,
   `truncate events`,
-  `truncate only events`,
+  `truncate only events_0_0`,
+  `truncate events_0_0`,
+  `update events_0_0 set source = 'someone'`,
+  `delete from only events_0_0`,
   `truncate events restart identity cascade`,
   `truncate shards, events, checkpoints cascade`,
 ]
@@ -64,6 +67,12 @@ test('the error tells the owner what to do instead', async () => {
 describe('the service can do nothing that would get around this', () => {
   const REFUSED = [
     `alter table events disable trigger all`,
+    `alter table events_0_0 disable trigger all`,
+    `alter table events_0 detach partition events_0_0`,
+    `drop table events_0_0`,
+    `insert into events_0_0 select * from events`,
+    `select create_segment(0, (select max(end_position) from segments where shard = 0), 256)`,
+    `insert into segments (shard, first_position, end_position) values (0, 1, 2)`,
     `alter table events disable trigger events_refuse_change`,
     `drop trigger events_refuse_change on events`,
     `drop table events`,
@@ -140,6 +149,7 @@ test('the service has these privileges, and no others, on tables, views and colu
     group by c.relname`
   expect(Object.fromEntries(rows.map(({ name, privileges }) => [name, privileges]))).toEqual({
     events: 'select insert',
+    segments: 'select',
     shards: 'select update',
     migrations: 'select',
     flush_entries: 'select',

@@ -45,7 +45,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
   {
     name: 'retry-ignores-token',
     file: 'sql/functions/append_batch.sql',
-    find: '        and e.source = f.source\n',
+    find: '          and e.source = f.source\n',
     replace: '',
     harm: 'A gateway whose key another gateway has used gets 422, or its flush is lost.',
     tests: ['test/log/keys-of-tokens', 'test/log'],
@@ -92,12 +92,14 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'truncate-not-refused',
-    file: 'sql/0003-immutable.sql',
-    find: `create trigger events_refuse_truncate before truncate on events
-  for each statement execute function refuse_change();
+    file: 'sql/functions/create_segment.sql',
+    find: `  execute format(
+    'create trigger events_refuse_truncate before truncate on %I
+       for each statement execute function refuse_change()', v_segment
+  );
 `,
     replace: '',
-    harm: 'One mistake of an operator empties the log.',
+    harm: 'One mistake of an operator empties a segment of the log.',
     tests: ['test/log/immutable', 'test/log'],
   },
   {

@@ -29,6 +29,7 @@ const MATRIX: Record<string, Variation> = {
   'test/proofs/attestations/': { shards: TWO },
   'test/proofs/verifier/audit': { shards: MANY },
   'test/platform/postgres/': { server: true },
+  'test/segments/': { shards: BOTH, server: true },
   'test/platform/postgres/connection/': {},
   'test/platform/postgres/connection/pgbouncer': { server: true },
   'test/platform/postgres/migrate': { shards: MANY, server: true },

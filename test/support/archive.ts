@@ -16,6 +16,7 @@ import { readHeads } from '../../src/log/read.ts'
 import { openPools, type ServerAddress } from '../../src/platform/postgres/pool.ts'
 import { readSignedHeads } from '../../src/proofs/transparency/origin.ts'
 import { foldLog } from '../../src/read-model/projector/catch-up.ts'
+import { Segments } from '../../src/segments/create.ts'
 import { runTallybook } from './process.ts'
 import type { TestDatabase } from './server.ts'
 
@@ -118,8 +119,11 @@ export async function problemsOf(directory: string): Promise<string[]> {
 }
 
 /** Imports and folds in this process, as `tallybook import` does; returns the error, or null. */
-export const importTestArchive = (database: TestDatabase, directory: string) =>
-  importBy(database, directory, 1, importArchive)
+export const importTestArchive = (
+  database: TestDatabase,
+  directory: string,
+  segmentBytes?: number,
+) => importBy(database, directory, 1, importArchive, segmentBytes)
 
 /** Like `importTestArchive`, resharded as with `--reshard`. */
 export const reshardTestArchive = (database: TestDatabase, directory: string, shards: number) =>
@@ -133,12 +137,14 @@ async function importBy(
   directory: string,
   shards: number,
   run: (options: ImportOptions & { manifestSha256: string }) => Promise<Positions>,
+  segmentBytes?: number,
 ): Promise<string | null> {
   const { manifest, sha256, problems } = await openArchive(directory)
   if (manifest === null || problems.length > 0) return `${problems[0]!.file}`
   const pools = openPools(address, shards)
   try {
-    const options = { sql: pools.project, directory, manifest, signal: NEVER, onProgress }
+    const { reserve } = new Segments({ address, sql: pools.control, segmentBytes })
+    const options = { sql: pools.project, reserve, directory, manifest, signal: NEVER, onProgress }
     const heads = await run({ ...options, manifestSha256: sha256 })
     await foldLog(pools, heads, NEVER, onProgress)
     return null

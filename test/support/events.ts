@@ -16,6 +16,15 @@ type TestEvents = {
   keyed?: boolean
 }
 
+/** Returns the name of the unique index of the idempotency keys of shard 0. */
+export async function readKeyIndex(owner: postgres.Sql): Promise<string> {
+  const [row] = await owner<{ name: string }[]>`
+    select c.relname as name
+    from pg_class c
+    where c.relkind = 'i' and c.relname ~ '^events(_0_0)?_idempotency_key$'`
+  return row!.name
+}
+
 /** Appends one event directly, as only the owner can. Returns its position. */
 export async function insertEvent(
   owner: postgres.Sql,
@@ -107,11 +116,20 @@ export async function editLog(
   owner: postgres.Sql,
   edit: (sql: postgres.Sql) => Promise<unknown>,
 ): Promise<void> {
-  await owner`alter table events disable trigger user`
-  await owner`alter table tiles disable trigger user`
+  for (const table of await readTables(owner)) {
+    await owner.unsafe(`alter table ${table} disable trigger user`)
+  }
   await edit(owner)
-  await owner`alter table events enable trigger user`
-  await owner`alter table tiles enable trigger user`
+  for (const table of await readTables(owner)) {
+    await owner.unsafe(`alter table ${table} enable trigger user`)
+  }
+}
+
+/** Returns the tables of the log and of its hashes; each has triggers of its own. */
+async function readTables(owner: postgres.Sql): Promise<string[]> {
+  const partitions = await owner<{ name: string }[]>`
+    select t.relid::regclass::text as name from pg_partition_tree('events') t`
+  return ['tiles', 'events', ...partitions.map(({ name }) => name)]
 }
 
 /** Returns the positions of one shard's events in order, or of all shards one after the other. */

@@ -1,8 +1,11 @@
 import { SCHEMA, SERVICE_ROLE, type Sql } from '../../src/platform/postgres/pool.ts'
 
+/** The names of the partitions of the log, and their indexes, for all shards but the first. */
+const OTHER_SHARDS = '^events_[1-9]'
+
 /**
  * Returns the schema as text, read from PostgreSQL's system catalogs, in an order that depends only
- * on names. The text is the same on every version from 15 to 18.
+ * on names. The text is the same on every version from 15 to 18, and for any number of shards.
  */
 export async function dumpSchema(owner: Sql): Promise<string> {
   const parts = [
@@ -43,6 +46,7 @@ async function dumpTables(owner: Sql): Promise<string[]> {
       left join pg_collation o on o.oid = a.attcollation
       left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
     where c.relnamespace = ${SCHEMA}::regnamespace and c.relkind in ('r', 'p')
+      and c.relname !~ ${OTHER_SHARDS}
     order by c.relname, a.attnum`
   // From version 18 on not-null constraints have their own rows; columns already include them.
   const constraints = await owner<{ table: string; constraint: string }[]>`
@@ -61,14 +65,15 @@ async function dumpTables(owner: Sql): Promise<string[]> {
       join pg_class c on c.oid = i.indexrelid
       left join pg_constraint k on k.conindid = i.indexrelid
     where c.relnamespace = ${SCHEMA}::regnamespace and k.oid is null
+      and c.relname !~ ${OTHER_SHARDS}
     order by c.relname`
   const partitions = await owner<{ table: string; text: string }[]>`
     select c.relname as table,
-      case c.relkind
-        when 'p' then ' partition by ' || pg_get_partkeydef(c.oid)
-        else ' -- partition of ' || i.inhparent::regclass || ' '
-          || pg_get_expr(c.relpartbound, c.oid)
-      end as text
+      coalesce(' partition by ' || pg_get_partkeydef(c.oid), '')
+        || coalesce(
+          ' -- partition of ' || i.inhparent::regclass || ' ' || pg_get_expr(c.relpartbound, c.oid),
+          ''
+        ) as text
     from pg_class c
       left join pg_inherits i on i.inhrelid = c.oid
     where c.relnamespace = ${SCHEMA}::regnamespace
@@ -106,7 +111,8 @@ const triggers = (owner: Sql) => owner<{ name: string; text: string }[]>`
   from pg_trigger t
     join pg_class c on c.oid = t.tgrelid
   where c.relnamespace = ${SCHEMA}::regnamespace and not t.tgisinternal
-  order by t.tgname`
+    and c.relname !~ ${OTHER_SHARDS}
+  order by t.tgname, c.relname`
 
 async function dumpLines(
   owner: Sql,

@@ -61,6 +61,8 @@ export type TestServiceOptions = {
   usageQuartersDays?: number | null
   /** Default 1,000. */
   dimensionValues?: number
+  /** See TALLYBOOK_SEGMENT_MB, in bytes. */
+  segmentBytes?: number
   maxSubscribers?: number
   logPublic?: boolean
   basePath?: string
@@ -95,6 +97,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       ...(options.countedAtDays !== undefined && { countedAtDays: options.countedAtDays }),
       usageQuartersDays: options.usageQuartersDays ?? null,
       ...(options.dimensionValues && { dimensionValues: options.dimensionValues }),
+      ...(options.segmentBytes && { segmentBytes: options.segmentBytes }),
       maxSubscribers: options.maxSubscribers ?? 5_000,
       logPublic: options.logPublic ?? false,
       basePath: options.basePath ?? '',

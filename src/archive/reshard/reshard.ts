@@ -7,7 +7,7 @@ import type { Transaction } from '../../platform/postgres/pool.ts'
 import { UserError } from '../../platform/user-error.ts'
 import { checkMerged } from '../check.ts'
 import type { ImportOptions } from '../import.ts'
-import { fillEmptyLog, Inserts, refuse } from '../insert.ts'
+import { fillEmptyLog, Inserts, refuse, refuseRepeatedKeys } from '../insert.ts'
 import { noteDecision, refuseMisplaced, setLastDecisions } from '../last-decisions.ts'
 import { checkSignedHeads, readSignedHeads, type SignedHeads } from '../transparency.ts'
 import { ShardPlacement } from './placement.ts'
@@ -41,6 +41,7 @@ export async function reshardArchive(options: ReshardOptions): Promise<Resharded
     const reversals = await ReversalTargets.read(directory, manifest)
     const last = await insertResharded(transaction, options, placement, signed, reversals)
     await setLastDecisions(transaction, last)
+    await refuseRepeatedKeys(transaction)
     const positions: number[] = []
     for (let shard = 0; shard < shards; shard++) {
       const change = describeChange(options, placement, signed, shard)
@@ -58,14 +59,15 @@ export async function reshardArchive(options: ReshardOptions): Promise<Resharded
 /** Inserts the resharded events. Returns the new positions of the last change and the last act. */
 async function insertResharded(
   transaction: Transaction,
-  { directory, manifest, signal, onProgress }: ReshardOptions,
+  options: ReshardOptions,
   placement: ShardPlacement,
   signed: SignedHeads,
   reversals: ReversalTargets,
 ): Promise<LastDecisions> {
+  const { directory, manifest, onProgress } = options
   const last: LastDecisions = { change: -1, act: -1 }
   let imported = 0
-  const inserts = new Inserts(transaction, signal, (events) => {
+  const inserts = new Inserts(transaction, options, (events) => {
     imported += events
     onProgress(imported, manifest.events)
   })

@@ -23,7 +23,7 @@ const CONNECTION_CODES = new Set([
  * SQLSTATE classes and codes that mean "not now": connection failure (08), rollback by a conflict
  * (40), out of memory, disk or connections (53), operator intervention (57), I/O (58), lock timeout
  * (55P03), a server that became read-only (25006), a transaction that was idle too long (25P03),
- * clocks that differ too much (TB002).
+ * clocks that differ too much (TB002). A missing segment of the log is another: it is made soon.
  */
 const UNAVAILABLE_CLASSES = new Set(['08', '40', '53', '57', '58'])
 const UNAVAILABLE_CODES = new Set(['55P03', '25006', '25P03', 'TB002'])
@@ -52,6 +52,7 @@ export function isUnavailable(error: unknown): boolean {
   const code = codeOf(error)
   if (code === null) return false
   if (CONNECTION_CODES.has(code) || UNAVAILABLE_CODES.has(code)) return true
+  if (isMissingSegment(error)) return true
   return code.length === 5 && UNAVAILABLE_CLASSES.has(code.slice(0, 2))
 }
 
@@ -112,6 +113,15 @@ export function isOvertaken(error: unknown): boolean {
  */
 export function isNotInStep(error: unknown): boolean {
   return ['0A000', '42P01'].includes(codeOf(error) ?? '')
+}
+
+/**
+ * True if the log has no segment for an event. PostgreSQL reports this as a violated check, but
+ * without the name of a constraint.
+ */
+export function isMissingSegment(error: unknown): boolean {
+  const { constraint_name: constraint } = error as { constraint_name?: string }
+  return codeOf(error) === '23514' && !constraint
 }
 
 /** True if a unique index already has the row. */

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
 import { listShipped, readShipped } from '../shipped/files.ts'
 import { UserError } from '../user-error.ts'
+import { boundLog, SEGMENTS_MIGRATION } from './bound-log.ts'
 import { completeDistribution, refuseWorker } from './citus/distribute.ts'
 import { isDeadlock, isLockTimeout, isMissingSchema } from './errors.ts'
+import { createFirstSegments, SEGMENT_BYTES } from './first-segments.ts'
 import { lockTables } from './lock-tables.ts'
 import { refreshNameOrder } from './names.ts'
 import { SCHEMA, type Sql, type Transaction, transact } from './pool.ts'
@@ -46,17 +48,26 @@ export class ShardsDiffer extends UserError {
  * Migrates the database to this version's schema, in one transaction under a lock, and creates the
  * shards on the first run. Any number of services may start at once. Functions and views are
  * replaced whenever a numbered migration is applied, so a change to one needs a new number. If the
- * tables are distributed on Citus, new tables are distributed too.
+ * tables are distributed on Citus, new tables are distributed too. Creates the first segments of
+ * the log, of some `segmentBytes` each.
  *
  * Throws UserError if the database was migrated by a newer version, if an applied migration has
  * changed since, or if the database has another number of shards.
  */
-export async function migrate(owner: Sql, shards: number): Promise<void> {
+export async function migrate(
+  owner: Sql,
+  shards: number,
+  segmentBytes = SEGMENT_BYTES,
+): Promise<void> {
   await checkEncoding(owner)
   await refuseWorker(owner)
   const migrations = readMigrations()
   const applied = await readApplied(owner)
-  if (pending(migrations, applied).length > 0) {
+  const todo = pending(migrations, applied)
+  if (todo.length > 0) {
+    if (applied.length > 0 && todo.some(({ number }) => number === SEGMENTS_MIGRATION)) {
+      await whenUnlocked((lockMs) => boundLog(owner, MIGRATION_LOCK, lockMs))
+    }
     await whenUnlocked((lockMs) =>
       transact(owner, '', (transaction) =>
         applyMigrations(transaction, migrations, shards, lockMs),
@@ -66,6 +77,7 @@ export async function migrate(owner: Sql, shards: number): Promise<void> {
   await restorePrivileges(owner)
   await whenUnlocked(() => refreshNameOrder(owner))
   await checkShards(owner, shards)
+  await createFirstSegments(owner, segmentBytes)
   await completeDistribution(owner, shards)
 }
 

@@ -9,6 +9,7 @@ import { checkParkedShards } from './parked.ts'
 import { type Problem, Problems } from './problem.ts'
 import { checkRoots } from './roots.ts'
 import { checkMigrations, checkTokens, checkVerifications } from './rows.ts'
+import { checkSegments } from './segments.ts'
 import { openSession } from './session.ts'
 import { checkShards, type Shard0Walk } from './shards.ts'
 import { Walk } from './walk.ts'
@@ -75,6 +76,7 @@ export async function verifyDatabase(
 async function checkTheRest(sql: Sql, problems: Problems): Promise<void> {
   problems.add(await checkIdempotencyKeys(sql))
   problems.add(await checkShards(sql))
+  problems.add(await checkSegments(sql))
   problems.add(await checkCheckpoints(sql, CHECKED_PROJECTIONS))
   for (const { projection, tables } of CHECKED_PROJECTIONS) {
     for (const table of tables) problems.add(await checkOwners(sql, projection, table))

@@ -10,6 +10,7 @@ import { INVALID_CATALOG, parseCatalog } from '../../http/catalog/model.ts'
 import { putRows } from '../../http/catalog/put.ts'
 import { isTooDense, TOO_DENSE } from '../../http/dense.ts'
 import { parseFlush } from '../../http/flushes/model.ts'
+import { callAppendBatch } from '../../log/append-call.ts'
 import { Catalog } from '../../log/catalog/catalog.ts'
 import { refreshCatalog } from '../../log/catalog/refresh.ts'
 import { Log } from '../../log/log.ts'
@@ -18,6 +19,8 @@ import { isUnavailable, TemporarilyUnavailable } from '../../platform/postgres/e
 import { openPools } from '../../platform/postgres/pool.ts'
 import { type Content, contentOf, cutContent } from '../../read-model/projections/entry.ts'
 import { Registrar } from '../../registration/registrar.ts'
+import { Segments } from '../../segments/create.ts'
+import { extending } from '../../segments/extend.ts'
 import { createActJobs } from './bookkeeping.ts'
 import {
   type Jobs,
@@ -54,6 +57,7 @@ function createJobs(settings: WorkerSettings): Jobs {
     ...{ sql, background, dimensionValues },
     onOthers: (values) => notify({ notice: 'others', values }),
   })
+  const segments = new Segments({ address, sql, segmentBytes: settings.segmentBytes })
   const log = new Log({
     sql,
     shards,
@@ -63,6 +67,7 @@ function createJobs(settings: WorkerSettings): Jobs {
     ...(countedAtDays !== undefined && { countedAtDays }),
     ...(registrar && { registerUnknown: registrar.register }),
     limitDimensions: limits.limit,
+    appendBatch: extending(segments, callAppendBatch),
     onRefused: (shard, error) => notify({ notice: 'refused', shard, error: sendError(error) }),
     onTaken: (shard) => notify({ notice: 'taken', shard }),
     onAppended: (shard, { firstPosition, recordedAt, events }) => {

@@ -26,6 +26,8 @@ export type WorkerSettings = {
   countedAtDays?: number
   /** How many values of a dimension a shard counts in a day; the default if absent. */
   dimensionValues?: number | undefined
+  /** The size of a segment of the log; the default if absent. */
+  segmentBytes?: number | undefined
 }
 
 /** Why an event can't be folded. If it is unknown, a newer release may be able to fold it. */

@@ -1,6 +1,6 @@
 import { beforeAll, beforeEach, describe, expect, test } from 'bun:test'
 import type { Problem } from '../../../src/proofs/integrity/problem.ts'
-import { insertEmptyFlushes } from '../../support/events.ts'
+import { insertEmptyFlushes, readKeyIndex } from '../../support/events.ts'
 import { useDatabase } from '../../support/server.ts'
 import { unlockLog } from './corruptions/make.ts'
 import { verify } from './history.ts'
@@ -149,9 +149,10 @@ describe('above level 0', () => {
 test('events with the same idempotency key are reported without the unique index', async () => {
   const { owner } = database
   await fill(6_000)
+  const name = await readKeyIndex(owner)
   const [index] = await owner<{ definition: string }[]>`
-    select pg_get_indexdef('events_idempotency_key'::regclass) as definition`
-  await owner`drop index events_idempotency_key`
+    select pg_get_indexdef(${name}::regclass) as definition`
+  await owner`drop index ${owner(name)}`
   try {
     await owner`update events set idempotency_key = 'k' where position in (17, 4242, 5999)`
     await owner`update events set idempotency_key = 'k', source = 'other' where position = 18`

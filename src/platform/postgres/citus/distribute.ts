@@ -46,6 +46,7 @@ export async function canDistribute(owner: Sql): Promise<boolean> {
  * workers.
  */
 export async function distribute(owner: Sql, shards: number): Promise<void> {
+  await refuseSegments(owner)
   await owner`select pg_advisory_lock(${DISTRIBUTION_LOCK}::bigint)`
   try {
     await prepareRole(owner)
@@ -65,6 +66,18 @@ export async function distribute(owner: Sql, shards: number): Promise<void> {
   } finally {
     await owner`select pg_advisory_unlock(${DISTRIBUTION_LOCK}::bigint)`
   }
+}
+
+/** Throws UserError if the log is in segments: Citus distributes no partitions of partitions. */
+async function refuseSegments(owner: Sql): Promise<void> {
+  const [row] = await owner<{ in_segments: boolean }[]>`
+    select is_partitioned('events') as in_segments`
+  if (!row!.in_segments) return
+  throw new UserError(
+    'This database was created without Citus, so its log consists of segments, which Citus ' +
+      "can't distribute. Export the log, and import it into a new database in which the " +
+      'extension was created first (docs/guides/citus.md).',
+  )
 }
 
 /** Distributes what a migration has added, if the database is distributed. */

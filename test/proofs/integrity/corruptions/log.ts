@@ -1,4 +1,4 @@
-import { BIT, BYTE, corruptionsOf, is, LETTER, MICROSECOND } from './corruption.ts'
+import { BIT, BYTE, corruptionsOf, is, LETTER, MICROSECOND, REFUSED } from './corruption.ts'
 
 const EVENT = "shard || '/' || position"
 const FLUSH = "type = 'ApiKeyStatsFlushed' and version = 2 and position > 0"
@@ -8,7 +8,8 @@ export const LOG_CORRUPTIONS = corruptionsOf(
   'events',
   { at: EVENT, where: FLUSH, foundBy: 'leaf' },
   {
-    shard: [{ ...BIT, foundBy: 'position' }],
+    // A segment accepts only rows of its shard.
+    shard: [{ ...BIT, ...REFUSED }],
     // To a position without an event.
     position: [{ ...is('one bit', '(position # 4096)'), foundBy: 'position' }],
     type: [LETTER, { ...is('another type', "'KeyStatsFlushed'") }],
