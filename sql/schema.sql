@@ -524,6 +524,15 @@ create table openings (
   constraint openings_pkey PRIMARY KEY (generation, kind, account, "position")
 );
 
+create table packed_keys (
+  shard integer not null,
+  first bytea not null storage p,
+  entries bytea not null storage p,
+  constraint packed_keys_entries_check CHECK (((octet_length(entries) % 14) = 0)),
+  constraint packed_keys_first_check CHECK ((octet_length(first) = 8)),
+  constraint packed_keys_pkey PRIMARY KEY (shard, first)
+) with (fillfactor=85);
+
 create table parked_events (
   shard integer not null,
   position bigint not null,
@@ -735,6 +744,7 @@ create table segments (
   shard integer not null,
   first_position bigint not null,
   end_position bigint not null,
+  packed_through bigint not null,
   constraint segments_check CHECK ((end_position > first_position)),
   constraint segments_first_position_check CHECK ((first_position >= 0)),
   constraint segments_pkey PRIMARY KEY (shard, first_position)
@@ -1042,6 +1052,8 @@ CREATE INDEX provider_groups_by_name ON tallybook.provider_groups USING btree (g
 
 CREATE INDEX provider_groups_external_id ON tallybook.provider_groups USING btree (generation, external_id);
 
+CREATE INDEX segments_unpacked ON tallybook.segments USING btree (shard, first_position) WHERE (packed_through < (end_position - 1));
+
 CREATE INDEX sessions_expires_at ON tallybook.sessions USING btree (expires_at);
 
 CREATE UNIQUE INDEX unknown_parts_key ON tallybook.unknown_parts USING btree (generation, kind, name, quarter, shard, (
@@ -1174,8 +1186,8 @@ begin
 end
 $function$
 
--- function append_batch(integer,bigint,text,text,text,text,text,text,text,timestamp with time zone,interval)
-CREATE OR REPLACE FUNCTION tallybook.append_batch(p_shard integer, p_catalog_position bigint, p_types text, p_versions text, p_sources text, p_idempotency_keys text, p_payloads text, p_payload_sha256s text, p_catalog_sha256 text DEFAULT NULL::text, p_clock timestamp with time zone DEFAULT NULL::timestamp with time zone, p_clock_tolerance interval DEFAULT NULL::interval)
+-- function append_batch(integer,bigint,text,text,text,text,text,text,text,timestamp with time zone,interval,text)
+CREATE OR REPLACE FUNCTION tallybook.append_batch(p_shard integer, p_catalog_position bigint, p_types text, p_versions text, p_sources text, p_idempotency_keys text, p_payloads text, p_payload_sha256s text, p_catalog_sha256 text DEFAULT NULL::text, p_clock timestamp with time zone DEFAULT NULL::timestamp with time zone, p_clock_tolerance interval DEFAULT NULL::interval, p_differing text DEFAULT ''::text)
  RETURNS TABLE(first_position bigint, recorded_at text, replayed_ordinals integer[], replayed_positions bigint[], previous text)
  LANGUAGE plpgsql
  SET search_path TO 'tallybook'
@@ -1190,6 +1202,8 @@ declare
   v_catalog_sha256 bytea;
   v_not_before timestamptz;
   v_first_position bigint;
+  v_is_packed boolean;
+  v_unconfirmed text;
   v_last_position bigint;
   v_recorded_at timestamptz;
   v_last_sha256 bytea;
@@ -1220,23 +1234,39 @@ begin
   end if;
 
   -- After the lock: sees what the appends before it committed.
-  select e.position, e.recorded_at, e.payload_sha256
-  into v_last_position, v_recorded_at, v_last_sha256
+  select e.position, e.recorded_at, e.payload_sha256,
+    exists (select from packed_keys k where k.shard = p_shard)
+  into v_last_position, v_recorded_at, v_last_sha256, v_is_packed
   from events e
   where e.shard = p_shard and e.position >= coalesce(v_first_position, 0)
   order by e.position desc
   limit 1;
 
   if not found and v_first_position > 0 then
-    select e.position, e.recorded_at, e.payload_sha256
-    into v_last_position, v_recorded_at, v_last_sha256
+    select e.position, e.recorded_at, e.payload_sha256,
+      exists (select from packed_keys k where k.shard = p_shard)
+    into v_last_position, v_recorded_at, v_last_sha256, v_is_packed
     from events e
     where e.shard = p_shard and e.position < v_first_position
     order by e.position desc
     limit 1;
   end if;
 
-  if translate(p_idempotency_keys, e'\n', '') <> '' then
+  if translate(p_idempotency_keys, e'\n', '') = '' then
+    null;
+  elsif v_is_packed then
+    select
+      coalesce(array_agg(k.ordinal order by k.ordinal) filter (where k.is_confirmed), '{}'),
+      coalesce(array_agg(k.position order by k.ordinal) filter (where k.is_confirmed), '{}'),
+      string_agg(k.ordinal || ' ' || k.position, ',') filter (where not k.is_confirmed)
+    into v_replayed_ordinals, v_replayed_positions, v_unconfirmed
+    from find_keys(p_shard, p_sources, p_idempotency_keys, p_differing, v_last_position) k;
+
+    if v_unconfirmed is not null then
+      raise exception 'idempotency keys have to be compared with events of the archive'
+        using errcode = 'TB003', detail = v_unconfirmed;
+    end if;
+  else
     -- With offset 0, each key is looked up by itself: as a join, PostgreSQL could read all of the
     -- log (16 ms instead of 0.3 with three small segments).
     select coalesce(array_agg(f.ordinal::integer order by f.ordinal), '{}'),
@@ -1495,7 +1525,8 @@ begin
     'alter table %I attach partition %I for values from (%s) to (%s)',
     v_parent, v_segment, p_first, v_end
   );
-  insert into segments (shard, first_position, end_position) values (p_shard, p_first, v_end);
+  insert into segments (shard, first_position, end_position, packed_through)
+  values (p_shard, p_first, v_end, p_first - 1);
   return v_end;
 end
 $function$
@@ -1556,6 +1587,88 @@ begin
     return;
   end if;
   execute format('drop table %I', v_partition);
+end
+$function$
+
+-- function find_keys(integer,text,text,text,bigint)
+CREATE OR REPLACE FUNCTION tallybook.find_keys(p_shard integer, p_sources text, p_idempotency_keys text, p_differing text DEFAULT ''::text, p_through bigint DEFAULT NULL::bigint)
+ RETURNS TABLE(ordinal integer, "position" bigint, is_confirmed boolean)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'tallybook'
+AS $function$
+declare
+  -- The first segment whose keys are in its index. All others are packed.
+  v_first_position bigint := (
+    select min(g.first_position)
+    from segments g
+    where g.shard = p_shard and g.packed_through < g.end_position - 1
+  );
+  v_ordinals bigint[];
+  v_positions bigint[];
+begin
+  -- With offset 0, each key is looked up by itself: as a join, PostgreSQL could read all of the
+  -- log.
+  return query
+    select f.ordinal::integer, e.position, true
+    from rows from (
+        string_to_table(p_sources, e'\n'),
+        string_to_table(p_idempotency_keys, e'\n')
+      ) with ordinality as f(source, idempotency_key, ordinal)
+      cross join lateral (
+        select e.position
+        from events e
+        where e.shard = p_shard and e.position >= coalesce(v_first_position, 0)
+          and e.position <= coalesce(p_through, 9223372036854775807)
+          and e.source = f.source and e.idempotency_key = f.idempotency_key
+        offset 0
+      ) e
+    where f.idempotency_key <> '';
+
+  select array_agg(f.ordinal), array_agg(u.position)
+  into v_ordinals, v_positions
+  from rows from (
+      string_to_table(p_sources, e'\n'),
+      string_to_table(p_idempotency_keys, e'\n')
+    ) with ordinality as f(source, idempotency_key, ordinal)
+    cross join lateral key_hash(f.source, f.idempotency_key) as h(hash)
+    cross join lateral (
+      select k.entries
+      from packed_keys k
+      where k.shard = p_shard and k.first <= h.hash
+      order by k.first desc
+      limit 1
+    ) k
+    cross join lateral unpack_keys(k.entries) u
+  where f.idempotency_key <> ''
+    -- Rows without it are not unpacked. It may be found between two entries.
+    and position(h.hash in k.entries) > 0
+    and u.hash = h.hash
+    and (v_first_position is null or u.position < v_first_position);
+
+  if v_ordinals is null then
+    return;
+  end if;
+
+  return query
+    select p.ordinal::integer, p.position, e.position is not null
+    from unnest(v_ordinals, v_positions) as p(ordinal, position)
+      join rows from (
+        string_to_table(p_sources, e'\n'),
+        string_to_table(p_idempotency_keys, e'\n'),
+        string_to_table(p_differing, e'\n')
+      ) with ordinality as f(source, idempotency_key, differing, ordinal) using (ordinal)
+      left join lateral (
+        select e.position, e.source, e.idempotency_key
+        from events e
+        where e.shard = p_shard and e.position = p.position
+        offset 0
+      ) e on true
+    where case
+      when e.position is null
+        then p.position::text <> all (string_to_array(coalesce(f.differing, ''), ' '))
+      else e.source = f.source and e.idempotency_key = f.idempotency_key
+    end;
 end
 $function$
 
@@ -1730,6 +1843,15 @@ AS $function$
   )
 $function$
 
+-- function key_hash(text,text)
+CREATE OR REPLACE FUNCTION tallybook.key_hash(p_source text, p_idempotency_key text)
+ RETURNS bytea
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select substring(sha256(convert_to(p_source || e'\n' || p_idempotency_key, 'UTF8')) for 8)
+$function$
+
 -- function leaf_hash(integer,bigint,text,smallint,timestamp with time zone,text,text,bytea)
 CREATE OR REPLACE FUNCTION tallybook.leaf_hash(p_shard integer, p_position bigint, p_type text, p_version smallint, p_recorded_at timestamp with time zone, p_source text, p_idempotency_key text, p_payload_sha256 bytea)
  RETURNS bytea
@@ -1767,6 +1889,85 @@ begin
     raise exception 'checkpoint of % in shard % is not at %', p_projection, p_shard, p_from
       using errcode = 'TB001';
   end if;
+end
+$function$
+
+-- function pack_keys(integer,bigint,bigint)
+CREATE OR REPLACE FUNCTION tallybook.pack_keys(p_shard integer, p_first bigint, p_through bigint)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
+AS $function$
+declare
+  -- In bytes: a row that would get larger is divided into rows of some 48 entries.
+  v_largest integer := 72 * 14;
+  v_after bigint;
+begin
+  select g.packed_through into strict v_after
+  from segments g
+  where g.shard = p_shard and g.first_position = p_first
+  for update;
+
+  if v_after >= p_through then
+    return v_after;
+  end if;
+
+  insert into packed_keys (shard, first, entries)
+  values (p_shard, '\x0000000000000000', '')
+  on conflict (shard, first) do nothing;
+
+  with added as (
+    select r.first, string_agg(n.hash || substring(int8send(n.position) from 3), '') as entries
+    from (
+        select e.position, key_hash(e.source, e.idempotency_key) as hash
+        from events e
+        where e.shard = p_shard and e.position > v_after and e.position <= p_through
+          and e.idempotency_key is not null
+      ) n
+      cross join lateral (
+        select k.first
+        from packed_keys k
+        where k.shard = p_shard and k.first <= n.hash
+        order by k.first desc
+        limit 1
+      ) r
+    group by r.first
+  ), changed as (
+    select k.first, k.entries || a.entries as entries
+    from added a
+      join packed_keys k on k.shard = p_shard and k.first = a.first
+  ), divided as (
+    -- Entries with one hash have one rank, so they stay in one row.
+    select d.first as old_first, d.part, string_agg(d.entry, '' order by d.hash) as entries
+    from (
+      select
+        c.first, u.hash, u.hash || substring(int8send(u.position) from 3) as entry,
+        (dense_rank() over (partition by c.first order by u.hash) - 1) / 48 as part
+      from changed c
+        cross join lateral unpack_keys(c.entries) u
+      where octet_length(c.entries) > v_largest
+    ) d
+    group by d.first, d.part
+  ), new as (
+    insert into packed_keys (shard, first, entries)
+    select p_shard, substring(d.entries for 8), d.entries
+    from divided d
+    where d.part > 0
+  )
+  update packed_keys k
+  set entries = c.entries
+  from (
+    select c.first, c.entries from changed c where octet_length(c.entries) <= v_largest
+    union all
+    select d.old_first, d.entries from divided d where d.part = 0
+  ) c
+  where k.shard = p_shard and k.first = c.first;
+
+  update segments g
+  set packed_through = p_through
+  where g.shard = p_shard and g.first_position = p_first;
+
+  return p_through;
 end
 $function$
 
@@ -1939,6 +2140,18 @@ AS $function$
     cross join lateral (select substring(c.bits from i * c.width + 1 for c.width) as bits) v
 $function$
 
+-- function unpack_keys(bytea)
+CREATE OR REPLACE FUNCTION tallybook.unpack_keys(p_entries bytea)
+ RETURNS TABLE(hash bytea, "position" bigint)
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select
+    substring(p_entries from i for 8),
+    ('x0000' || encode(substring(p_entries from i + 8 for 6), 'hex'))::bit(64)::bigint
+  from generate_series(1, octet_length(p_entries), 14) i
+$function$
+
 -- function verification_row_hash(bigint,timestamp with time zone,timestamp with time zone,timestamp with time zone,text,bigint,integer,json)
 CREATE OR REPLACE FUNCTION tallybook.verification_row_hash(p_id bigint, p_due_at timestamp with time zone, p_started_at timestamp with time zone, p_finished_at timestamp with time zone, p_positions text, p_events bigint, p_problems integer, p_report json)
  RETURNS bytea
@@ -2028,6 +2241,7 @@ grant delete, insert, select, update on measure_versions to tallybook_service;
 grant delete, insert, select, update on measures to tallybook_service;
 grant select on migrations to tallybook_service;
 grant delete, insert, select, update on openings to tallybook_service;
+grant select on packed_keys to tallybook_service;
 grant delete, insert, select, update on parked_events to tallybook_service;
 grant delete, insert, select, update on projections to tallybook_service;
 grant delete, insert, select, update on provider_group_backdated_parts to tallybook_service;

@@ -81,10 +81,9 @@ const isCode = (path: string) => /\.tsx?$/.test(path)
 type Import = { path: string; typeOnly: boolean }
 type Source = { path: string; text: string; lines: string[]; imports: Import[] }
 
+const isOther = (path: string) => /(?:^|\/)(?:node_modules|dist|proto)\//.test(path)
 const list = (pattern: string) =>
-  [...new Glob(pattern).scanSync(ROOT)]
-    .filter((path) => !/(?:^|\/)(?:node_modules|dist|proto)\//.test(path))
-    .sort()
+  [...new Glob(pattern).scanSync(ROOT)].filter((path) => !isOther(path)).sort()
 
 function read(path: string): Source {
   const text = readFileSync(join(ROOT, path), 'utf8')

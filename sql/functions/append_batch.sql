@@ -14,6 +14,11 @@
 -- distinguishes the event before them from any other that could have been there: its time and the
 -- SHA-256 of its payload.
 --
+-- p_differing: as in find_keys. TB003: the hash of a key was found, but its event has left the
+-- database. Nothing was appended; the detail lists ordinals and positions, such as `3 17,5 99`. The
+-- caller reads the events there, leaves out the flushes whose keys they have, and passes the others
+-- as p_differing.
+--
 -- TB002: this server's clock differs from p_clock, the caller's, by more than p_clock_tolerance.
 --
 -- Lock: the shard's row, until commit. On Citus, while the shard moves, the row may be locked and
@@ -33,7 +38,8 @@ create or replace function append_batch(
   -- During an upgrade, instances of an older release don't pass these.
   p_catalog_sha256 text default null,
   p_clock timestamptz default null,
-  p_clock_tolerance interval default null
+  p_clock_tolerance interval default null,
+  p_differing text default ''
 ) returns table (
   first_position bigint,
   recorded_at text,
@@ -53,6 +59,8 @@ declare
   v_catalog_sha256 bytea;
   v_not_before timestamptz;
   v_first_position bigint;
+  v_is_packed boolean;
+  v_unconfirmed text;
   v_last_position bigint;
   v_recorded_at timestamptz;
   v_last_sha256 bytea;
@@ -83,23 +91,39 @@ begin
   end if;
 
   -- After the lock: sees what the appends before it committed.
-  select e.position, e.recorded_at, e.payload_sha256
-  into v_last_position, v_recorded_at, v_last_sha256
+  select e.position, e.recorded_at, e.payload_sha256,
+    exists (select from packed_keys k where k.shard = p_shard)
+  into v_last_position, v_recorded_at, v_last_sha256, v_is_packed
   from events e
   where e.shard = p_shard and e.position >= coalesce(v_first_position, 0)
   order by e.position desc
   limit 1;
 
   if not found and v_first_position > 0 then
-    select e.position, e.recorded_at, e.payload_sha256
-    into v_last_position, v_recorded_at, v_last_sha256
+    select e.position, e.recorded_at, e.payload_sha256,
+      exists (select from packed_keys k where k.shard = p_shard)
+    into v_last_position, v_recorded_at, v_last_sha256, v_is_packed
     from events e
     where e.shard = p_shard and e.position < v_first_position
     order by e.position desc
     limit 1;
   end if;
 
-  if translate(p_idempotency_keys, e'\n', '') <> '' then
+  if translate(p_idempotency_keys, e'\n', '') = '' then
+    null;
+  elsif v_is_packed then
+    select
+      coalesce(array_agg(k.ordinal order by k.ordinal) filter (where k.is_confirmed), '{}'),
+      coalesce(array_agg(k.position order by k.ordinal) filter (where k.is_confirmed), '{}'),
+      string_agg(k.ordinal || ' ' || k.position, ',') filter (where not k.is_confirmed)
+    into v_replayed_ordinals, v_replayed_positions, v_unconfirmed
+    from find_keys(p_shard, p_sources, p_idempotency_keys, p_differing, v_last_position) k;
+
+    if v_unconfirmed is not null then
+      raise exception 'idempotency keys have to be compared with events of the archive'
+        using errcode = 'TB003', detail = v_unconfirmed;
+    end if;
+  else
     -- With offset 0, each key is looked up by itself: as a join, PostgreSQL could read all of the
     -- log (16 ms instead of 0.3 with three small segments).
     select coalesce(array_agg(f.ordinal::integer order by f.ordinal), '{}'),

@@ -67,7 +67,8 @@ begin
     'alter table %I attach partition %I for values from (%s) to (%s)',
     v_parent, v_segment, p_first, v_end
   );
-  insert into segments (shard, first_position, end_position) values (p_shard, p_first, v_end);
+  insert into segments (shard, first_position, end_position, packed_through)
+  values (p_shard, p_first, v_end, p_first - 1);
   return v_end;
 end
 $$;

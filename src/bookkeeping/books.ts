@@ -5,6 +5,7 @@ import { parseLocation } from '../events/positions.ts'
 import { REVERSIBLE } from '../events/reversible.ts'
 import type { Reversal } from '../events/types/event-reversed.ts'
 import type { QuotaReset } from '../events/types/quota-reset.ts'
+import { findKey } from '../log/find-keys.ts'
 import { readFirstAttempt } from '../log/first-attempt.ts'
 import { identityOf, readIdentity } from '../log/read.ts'
 import { SMALL_BYTES } from '../log/visit.ts'
@@ -233,10 +234,12 @@ async function readAttemptBytes(
   source: string,
   idempotencyKey: string,
 ): Promise<number | null> {
+  const position = await findKey(sql, 0, source, idempotencyKey)
+  if (position === null) return null
   const [row] = await sql<{ bytes: number }[]>`
     select pg_column_size(e.payload) as bytes
     from events e
-    where e.shard = 0 and e.source = ${source} and e.idempotency_key = ${idempotencyKey}`
+    where e.shard = 0 and e.position = ${position}`
   return row?.bytes ?? null
 }
 

@@ -13,7 +13,7 @@ import type { Transaction } from '../platform/postgres/pool.ts'
 import { toArray, toTextArray } from '../read-model/projections/array.ts'
 import { bookkeeping } from '../read-model/projections/bookkeeping.ts'
 import { liveGeneration } from '../read-model/queries/live-source.ts'
-import { lastResharding } from './adoption/last-resharding.ts'
+import { readLastResharding } from './adoption/last-resharding.ts'
 import { CombinationList } from './combination-list.ts'
 import { DetailRows, PostedAmounts, sharesOf } from './posted-amounts.ts'
 import { requireUnknownKeys } from './unknown-keys.ts'
@@ -226,6 +226,7 @@ async function readCovering(
   transaction: Transaction,
   { shard, position, recordedAt }: Flush,
 ): Promise<number[]> {
+  const resharded = await readLastResharding(transaction)
   const rows = await transaction<{ position: string }[]>`
     select e.position
     from acts a
@@ -233,7 +234,7 @@ async function readCovering(
     where a.generation = ${liveGeneration(transaction, bookkeeping.name)}
       and a.type = 'UnknownKeysAdopted'
       and case
-        when e.position < ${lastResharding(transaction)}
+        when e.position < ${resharded}
           then (e.payload->>'until')::timestamptz >= ${recordedAt}::timestamptz
         else (e.payload->'heads'->>${shard}::integer)::bigint >= ${position}
       end`

@@ -1,5 +1,6 @@
 import { decodeEvent, type Event } from '../events/event.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
+import { findKey, findKeys } from './find-keys.ts'
 import { type Lookups, type PendingFlush, replayOutcome } from './queue.ts'
 
 /**
@@ -13,13 +14,9 @@ export async function readFirstAttempt(
   idempotencyKey: string | null,
 ): Promise<{ position: number; event: Event } | null> {
   if (idempotencyKey === null) return null
-  const [row] = await sql<{ position: string; type: string; version: number; payload: string }[]>`
-    select e.position, e.type, e.version, e.payload::text as payload
-    from events e
-    where e.shard = ${shard} and e.source = ${source} and e.idempotency_key = ${idempotencyKey}`
-  if (!row) return null
-  const event = decodeEvent(row.type, row.version, row.payload)
-  return { position: Number(row.position), event }
+  const position = await findKey(sql, shard, source, idempotencyKey)
+  if (position === null) return null
+  return { position, event: await readStored(sql, shard, position) }
 }
 
 /** Returns those of a shard's flushes whose first attempt is in the log. */
@@ -28,19 +25,12 @@ export async function findAppended(
   shard: number,
   flushes: readonly PendingFlush[],
 ): Promise<Set<PendingFlush>> {
-  const keyed = flushes.filter(({ idempotencyKey }) => idempotencyKey !== null)
-  if (keyed.length === 0) return new Set()
-  // No source or key contains a newline.
-  const rows = await sql<{ ordinal: number }[]>`
-    select f.ordinal::integer as ordinal
-    from rows from (
-        string_to_table(${keyed.map(({ source }) => source).join('\n')}, e'\n'),
-        string_to_table(${keyed.map((flush) => flush.idempotencyKey).join('\n')}, e'\n')
-      ) with ordinality as f(source, idempotency_key, ordinal)
-      join events e on e.shard = ${shard}
-        and e.source = f.source
-        and e.idempotency_key = f.idempotency_key`
-  return new Set(rows.map(({ ordinal }) => keyed[ordinal - 1]!))
+  const keyed = flushes.flatMap((flush) => {
+    const { source, idempotencyKey } = flush
+    return idempotencyKey === null ? [] : [{ flush, source, idempotencyKey }]
+  })
+  const found = await findKeys(sql, shard, keyed)
+  return new Set([...found.keys()].map((i) => keyed[i]!.flush))
 }
 
 type Place = { sql: Sql; shard: number; catalog: Lookups }
@@ -51,13 +41,17 @@ export async function settleReplayed(
   replayed: ReadonlyMap<PendingFlush, number>,
 ): Promise<void> {
   for (const [flush, position] of replayed) {
-    const [row] = await sql<{ type: string; version: number; payload: string }[]>`
-      select e.type, e.version, e.payload::text as payload
-      from events e
-      where e.shard = ${shard} and e.position = ${position}`
-    const event = decodeEvent(row!.type, row!.version, row!.payload)
+    const event = await readStored(sql, shard, position)
     flush.settle(replayOutcome({ shard, position, event }, flush.posted, catalog))
   }
+}
+
+async function readStored(sql: Sql, shard: number, position: number): Promise<Event> {
+  const [row] = await sql<{ type: string; version: number; payload: string }[]>`
+    select e.type, e.version, e.payload::text as payload
+    from events e
+    where e.shard = ${shard} and e.position = ${position}`
+  return decodeEvent(row!.type, row!.version, row!.payload)
 }
 
 /**

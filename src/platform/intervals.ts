@@ -37,6 +37,10 @@ export type Intervals = {
     /** How often to see whether the log needs another segment. */
     pollIntervalMs: number
   }
+  packing: {
+    /** How often to look for full segments, whose idempotency keys are packed. */
+    pollIntervalMs: number
+  }
   projector: {
     /**
      * How often to poll for what other processes have appended or folded; also the longest delay
@@ -140,6 +144,7 @@ export const INTERVALS: Intervals = {
   log: { cooldownMs: 1_000, answerWithinMs: 35_000 },
   // An append that finds none creates it at once.
   segments: { pollIntervalMs: 5_000 },
+  packing: { pollIntervalMs: 60_000 },
   projector: { pollIntervalMs: 1_000, helpAfterMs: 1_000, retryAfterMs: 200 },
   // Until a period is found, reads add up what was used in it: seconds of usage if it has just
   // begun, and a month at most after a change of the catalog.

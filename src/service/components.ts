@@ -231,12 +231,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     ...{ pools, owns, logger, pollIntervalMs },
     sending: { networks: options.config.webhookNetworks ?? null, ...limitsOfSending },
   })
-  const attestations = new Attestations({
-    pools,
-    shards,
-    projector,
-    onAppended: noticeEvent,
-  })
+  const attestations = new Attestations({ pools, shards, projector, onAppended: noticeEvent })
   const ahead = new LogAhead({ sql: pools.control, logger })
   const metrics = new Metrics({
     ...intervals.metrics,

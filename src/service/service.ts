@@ -14,6 +14,7 @@ import { keepPeriodsOpen } from '../quota/open-periods.ts'
 import { createCheckpoints } from '../read-model/projector/checkpoint.ts'
 import { sweepGenerations } from '../read-model/rebuild/generation.ts'
 import { keepRolledUp } from '../rollups/keep-rolled-up.ts'
+import { startPacking } from '../segments/packing.ts'
 import { type Components, createComponents, type ServiceOptions } from './components.ts'
 import { DEFAULT_IDLE_SECONDS } from './config.ts'
 import { Listener } from './listener.ts'
@@ -141,7 +142,7 @@ async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promi
 
 /** Starts periodic work. */
 function startTimers(
-  { config, logger, intervals = INTERVALS }: ServiceOptions,
+  { address, config, logger, intervals = INTERVALS }: ServiceOptions,
   pools: Pools,
   components: Components,
 ) {
@@ -154,6 +155,7 @@ function startTimers(
     keepFresh(tokens, pools.control, intervals.tokens, logger),
     components.ahead.start(),
     components.segments.start({ shards, owns, logger, ...intervals.segments }),
+    startPacking({ address, sql: pools.control, shards, owns, logger, ...intervals.packing }),
     components.sources.start(),
     components.rules.start(),
     keepPeriodsOpen({ ...common, ...intervals.quota }),

@@ -41,9 +41,9 @@ export const BOOKS_MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'first-attempt-of-another',
-    file: 'src/log/first-attempt.ts',
-    find: `e.shard = \${shard} and e.source = \${source} and e.idempotency_key`,
-    replace: `e.shard = \${shard} and e.idempotency_key`,
+    file: 'sql/functions/find_keys.sql',
+    find: '          and e.source = f.source and e.idempotency_key = f.idempotency_key\n',
+    replace: '          and e.idempotency_key = f.idempotency_key\n',
     harm: 'An admin whose key another admin has used gets 422, or corrects nothing.',
     tests: ['test/bookkeeping/repeated-acts', 'test/bookkeeping', 'test/log'],
   },

@@ -161,9 +161,9 @@ export const QUOTA_MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'registered-by-another',
-    file: 'src/log/first-attempt.ts',
-    find: '        and e.source = f.source\n',
-    replace: '',
+    file: 'sql/functions/find_keys.sql',
+    find: '          and e.source = f.source and',
+    replace: '          and',
     harm: 'A flush whose key another gateway has used registers nothing, and counts nothing.',
     tests: ['test/registration/lost-answer', 'test/registration'],
   },

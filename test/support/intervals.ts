@@ -13,6 +13,7 @@ export const TEST_INTERVALS: Intervals = {
   tokens: { pollIntervalMs: 300 },
   log: INTERVALS.log,
   segments: { pollIntervalMs: 500 },
+  packing: { pollIntervalMs: 500 },
   projector: { pollIntervalMs: 300, helpAfterMs: 100, retryAfterMs: 20 },
   quota: { pollIntervalMs: 500 },
   rollups: { pollIntervalMs: 500 },

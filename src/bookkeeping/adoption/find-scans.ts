@@ -4,7 +4,7 @@ import type { Transaction } from '../../platform/postgres/pool.ts'
 import { toArray, toTextArray } from '../../read-model/projections/array.ts'
 import { bookkeeping } from '../../read-model/projections/bookkeeping.ts'
 import { liveGeneration } from '../../read-model/queries/live-source.ts'
-import { lastResharding } from './last-resharding.ts'
+import { readLastResharding } from './last-resharding.ts'
 import type { Covered, ScanRequest } from './log-scan.ts'
 
 /**
@@ -103,12 +103,13 @@ async function readCovered(
       and t.name = any (${toTextArray(names, String)}::text[])`
   if (taken.length === 0) return covered
   const positions = [...new Set(taken.map(({ position }) => Number(position)))]
+  const resharded = await readLastResharding(transaction)
   const acts = await transaction<
     { position: string; head: string | null; until: string; moved: boolean }[]
   >`
     select
       e.position, e.payload->'heads'->>${shard}::integer as head, e.payload->>'until' as until,
-      e.position < ${lastResharding(transaction)} as moved
+      e.position < ${resharded} as moved
     from acts a
       join events e on e.shard = 0 and e.position = a.position
     where a.generation = ${generation} and a.type = 'UnknownKeysAdopted'

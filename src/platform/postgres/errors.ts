@@ -23,10 +23,11 @@ const CONNECTION_CODES = new Set([
  * SQLSTATE classes and codes that mean "not now": connection failure (08), rollback by a conflict
  * (40), out of memory, disk or connections (53), operator intervention (57), I/O (58), lock timeout
  * (55P03), a server that became read-only (25006), a transaction that was idle too long (25P03),
- * clocks that differ too much (TB002). A missing segment of the log is another: it is made soon.
+ * clocks that differ too much (TB002), an archive that has to be read first (TB003). A missing
+ * segment of the log is another: it is made soon.
  */
 const UNAVAILABLE_CLASSES = new Set(['08', '40', '53', '57', '58'])
-const UNAVAILABLE_CODES = new Set(['55P03', '25006', '25P03', 'TB002'])
+const UNAVAILABLE_CODES = new Set(['55P03', '25006', '25P03', 'TB002', 'TB003'])
 
 /**
  * Thrown if something can't be done now for a reason other than a database error. The message is a

@@ -2,16 +2,22 @@ import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 import type { Chunk } from './chunk.ts'
 import { MAX_PROBLEMS, type Problem } from './problem.ts'
 
-/** Partitions of `idempotency_hashes`; see session.sql. */
-const SLOTS = 16
+/** Partitions of `idempotency_hashes`, by the first four bits of the hash; see session.sql. */
+export const SLOTS = 16
 
-/** Records the idempotency keys of a chunk as hashes of 8 bytes, whatever their length. */
+/**
+ * Records the idempotency keys of a chunk as hashes of 8 bytes, whatever their length: those by
+ * which keys are packed, computed here.
+ */
 export async function noteIdempotencyKeys(sql: Transaction, chunk: Chunk): Promise<void> {
   await sql`
     insert into idempotency_hashes (slot, shard, position, hash)
-    select abs(h.hash % ${SLOTS}), ${chunk.shard}, h.position, h.hash
+    select get_byte(h.hash, 0) / ${256 / SLOTS}::integer, ${chunk.shard}, h.position, h.hash
     from (
-      select e.position, hashtextextended(e.idempotency_key, hashtextextended(e.source, 0)) as hash
+      select
+        e.position,
+        substring(sha256(convert_to(e.source || chr(10) || e.idempotency_key, 'UTF8')) for 8)
+          as hash
       from events e
       where e.shard = ${chunk.shard}
         and e.position > ${chunk.after} and e.position <= ${chunk.through}

@@ -2,7 +2,7 @@ create temporary table idempotency_hashes (
   slot smallint,
   shard integer,
   position bigint,
-  hash bigint
+  hash bytea
 ) partition by list (slot);
 
 -- Each partition holds a sixteenth of the keys, so that no statement over them takes long.

@@ -5,6 +5,7 @@ import { finishShard } from './finish.ts'
 import { CHECKED_PROJECTIONS } from './groups/index.ts'
 import { checkIdempotencyKeys } from './idempotency.ts'
 import { checkOwners } from './owners.ts'
+import { checkPackedKeys } from './packed-keys.ts'
 import { checkParkedShards } from './parked.ts'
 import { type Problem, Problems } from './problem.ts'
 import { checkRoots } from './roots.ts'
@@ -59,6 +60,7 @@ export async function verifyDatabase(
       await checkRoots(sql, shard, { problems, signal })
     }
     await checkTheRest(sql, problems)
+    problems.add(await checkPackedKeys(sql, shards))
     const heads = shards.map(({ head }) => head)
     const { count, first } = problems
     return { positions: formatPositions(heads), events, problems: count, first }

@@ -1,5 +1,7 @@
 import { tryDecodeEvent } from '../../events/event.ts'
 import { SERVICE_SOURCE, SHARDS_CHANGED_KEY } from '../../events/statement.ts'
+import { findKey } from '../../log/find-keys.ts'
+import { readEvent } from '../../log/read.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
 import { UserError } from '../../platform/user-error.ts'
 import { type Origin, readPrevious, readSigner } from './origin.ts'
@@ -46,13 +48,9 @@ function refuseNames(names: readonly string[], linked: readonly string[]): void 
 
 /** Reads the tree heads that shard 0 links, which include that of the old shard 0. */
 async function readLinkedHeads(sql: Sql): Promise<string[]> {
-  const [row] = await sql<{ type: string; version: number; payload: string }[]>`
-    select e.type, e.version, e.payload::text as payload
-    from events e
-    where e.shard = 0
-      and e.source = ${SERVICE_SOURCE}
-      and e.idempotency_key = ${SHARDS_CHANGED_KEY}`
-  if (!row) return []
+  const position = await findKey(sql, 0, SERVICE_SOURCE, SHARDS_CHANGED_KEY)
+  const row = position === null ? null : await readEvent(sql, 0, position)
+  if (row === null) return []
   const event = tryDecodeEvent(row)
   return event?.type === 'ShardsChanged' ? event.data.previous : []
 }

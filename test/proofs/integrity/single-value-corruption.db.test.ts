@@ -61,6 +61,13 @@ beforeAll(async () => {
   await owner`
     insert into webhook_deliveries
     values ('pager', 1, 'pending', 1, now(), now(), now(), 500, 'no answer in time')`
+  // As if the segment ended before the newest event that has a key.
+  await owner`
+    select pack_keys(0, 0, (
+      select max(e.position) - 1
+      from events e
+      where e.shard = 0 and e.idempotency_key is not null
+    ))`
   await unlockLog(owner)
 })
 

@@ -5,7 +5,7 @@
  * because the others are colocated with it.
  */
 export const DISTRIBUTED_TABLES = [
-  ...['events', 'shards', 'segments', 'tiles', 'checkpoints', 'parked_events'],
+  ...['events', 'shards', 'segments', 'packed_keys', 'tiles', 'checkpoints', 'parked_events'],
   ...['api_key_counters', 'provider_group_counters', 'key_counters'],
   ...['api_key_usage', 'provider_group_usage', 'key_usage', 'key_period_usage'],
   ...['api_key_backdated_usage', 'provider_group_backdated_usage', 'key_backdated_usage'],
@@ -41,5 +41,12 @@ export const LOCAL_TABLES = [
 
 /** Functions that run entirely on the node of the shard in their first argument. */
 export const DELEGATED_FUNCTIONS = [
-  ...['append_batch', 'append_event', 'integrate_events', 'move_checkpoint', 'position_at'],
+  ...[
+    'append_batch',
+    'append_event',
+    'integrate_events',
+    'move_checkpoint',
+    'position_at',
+    'find_keys',
+  ],
 ] as const

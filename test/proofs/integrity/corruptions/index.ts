@@ -1,12 +1,14 @@
 import type { Corruption } from './corruption.ts'
 import { LOG_CORRUPTIONS } from './log.ts'
 import { PROJECTION_CORRUPTIONS } from './projections.ts'
-import { OTHER_CORRUPTIONS, PROGRESS_CORRUPTIONS, SEGMENT_CORRUPTIONS } from './rest.ts'
+import { OTHER_CORRUPTIONS, PROGRESS_CORRUPTIONS } from './rest.ts'
+import { PACKED_KEY_CORRUPTIONS, SEGMENT_CORRUPTIONS } from './segments.ts'
 
 /** All changes: one or more of every column of every table. */
 export const CORRUPTIONS: readonly Corruption[] = [
   ...LOG_CORRUPTIONS,
   ...SEGMENT_CORRUPTIONS,
+  ...PACKED_KEY_CORRUPTIONS,
   ...PROGRESS_CORRUPTIONS,
   ...PROJECTION_CORRUPTIONS,
   ...OTHER_CORRUPTIONS,

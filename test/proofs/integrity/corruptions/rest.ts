@@ -94,13 +94,6 @@ export const PROGRESS_CORRUPTIONS = [
   ),
 ]
 
-/** Changes of the list of segments. */
-export const SEGMENT_CORRUPTIONS = corruptionsOf(
-  'segments',
-  { at: "concat('segments ', shard, '/', first_position)", where: 'shard = 0', foundBy: 'shards' },
-  { shard: BIT, first_position: BIT, end_position: BIT },
-)
-
 const TOKEN = { at: "'tokens ' || name", where: "name = 'proxy-2'", foundBy: 'tokens' as const }
 const VERIFICATION = { at: "'verifications ' || id", foundBy: 'verifications' as const }
 const MIGRATION = {

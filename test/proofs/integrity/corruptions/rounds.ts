@@ -43,6 +43,8 @@ function kindOf({ table, column, foundBy }: Corruption): 'unfound' | 'log' | 'al
 function laneOf({ table }: Corruption): string {
   if (table === 'projections') return 'provider_group_counters'
   if (table === 'checkpoints') return 'api_key_counters'
+  // Its rows say which keys are packed.
+  if (table === 'segments') return 'packed_keys'
   // Its rows are compared with the rows of usage.
   if (table === 'key_period_usage') return 'key_usage'
   return table.replace(/_measures$/, '_counters')
