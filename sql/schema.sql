@@ -1672,6 +1672,60 @@ begin
 end
 $function$
 
+-- function head_of(integer)
+CREATE OR REPLACE FUNCTION tallybook.head_of(p_shard integer)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'tallybook'
+AS $function$
+declare
+  v_first_position bigint := (
+    select g.first_position
+    from segments g
+    where g.shard = p_shard
+    order by g.first_position desc
+    offset 1
+    limit 1
+  );
+  v_head bigint := (
+    select max(e.position)
+    from events e
+    where e.shard = p_shard and e.position >= coalesce(v_first_position, 0)
+  );
+begin
+  if v_head is null and v_first_position > 0 then
+    v_head := (
+      select max(e.position)
+      from events e
+      where e.shard = p_shard and e.position < v_first_position
+    );
+  end if;
+  return coalesce(v_head, -1);
+end
+$function$
+
+-- function heads()
+CREATE OR REPLACE FUNCTION tallybook.heads()
+ RETURNS TABLE(shard integer, head bigint)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'tallybook'
+AS $function$
+begin
+  if is_partitioned('events') then
+    return query select s.shard, head_of(s.shard) from shards s;
+  else
+    -- On Citus, a function that reads the log can't run inside a statement that does.
+    return query
+      select
+        s.shard,
+        coalesce((select max(e.position) from events e where e.shard = s.shard), -1)
+      from shards s;
+  end if;
+end
+$function$
+
 -- function integrate_events(integer,integer)
 CREATE OR REPLACE FUNCTION tallybook.integrate_events(p_shard integer, p_limit integer)
  RETURNS integer
@@ -2009,7 +2063,7 @@ declare
   v_middle bigint;
   v_recorded_at timestamptz;
 begin
-  select coalesce(max(e.position), -1) + 1 into v_high from events e where e.shard = p_shard;
+  v_high := head_of(p_shard) + 1;
   while v_low < v_high loop
     v_middle := (v_low + v_high) / 2;
     select e.recorded_at into v_recorded_at

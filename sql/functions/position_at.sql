@@ -10,7 +10,7 @@ declare
   v_middle bigint;
   v_recorded_at timestamptz;
 begin
-  select coalesce(max(e.position), -1) + 1 into v_high from events e where e.shard = p_shard;
+  v_high := head_of(p_shard) + 1;
   while v_low < v_high loop
     v_middle := (v_low + v_high) / 2;
     select e.recorded_at into v_recorded_at

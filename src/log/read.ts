@@ -18,19 +18,13 @@ export type ReadFilter = { type?: string; source?: string; from?: string; to?: s
 
 /** Returns the position of each shard's last event, by shard; -1 if there is none. */
 export async function readHeads(sql: Sql | Transaction): Promise<Positions> {
-  const rows = await sql<{ shard: number; head: string }[]>`
-    select
-      s.shard,
-      coalesce((select max(e.position) from events e where e.shard = s.shard), -1) as head
-    from shards s
-    order by s.shard`
+  const rows = await sql<{ head: string }[]>`select h.head from heads() h order by h.shard`
   return rows.map(({ head }) => Number(head))
 }
 
 /** Like `readHeads`, for one shard. */
 export async function readHead(sql: Sql | Transaction, shard: number): Promise<number> {
-  const [row] = await sql<{ head: string }[]>`
-    select coalesce(max(e.position), -1) as head from events e where e.shard = ${shard}`
+  const [row] = await sql<{ head: string }[]>`select head_of(${shard}) as head`
   return Number(row!.head)
 }
 

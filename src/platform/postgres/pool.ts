@@ -47,6 +47,9 @@ const BOUNDS = {
   lock_timeout: inMs(INTERVALS.database.lockTimeoutMs),
   idle_in_transaction_session_timeout: '10s',
   default_transaction_isolation: 'read committed',
+  // A statement over many partitions looks expensive to the planner, but is short: with JIT, the
+  // heads of a log of 365 segments took 135 ms.
+  jit: 'off',
   // On Citus this gives a transaction one connection per worker, and so one snapshot of it: a
   // shard's rows and checkpoints are read consistently. Without Citus the setting has no effect.
   'citus.max_adaptive_executor_pool_size': '1',
@@ -60,9 +63,6 @@ const READING = {
   // Every read joins by equality, for which a hash join is fast whatever the statistics. On tables
   // that were never analyzed, nested loops made a sorted list of 20,000 keys take a minute.
   enable_nestloop: 'off',
-  // A nested loop that can't be avoided then has an enormous cost, which would make the server
-  // JIT-compile the statement: a second for each as-of read.
-  jit: 'off',
 }
 const MAX_READS = 8
 const MAX_CONTROLS = 4

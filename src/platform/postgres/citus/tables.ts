@@ -48,5 +48,6 @@ export const DELEGATED_FUNCTIONS = [
     'move_checkpoint',
     'position_at',
     'find_keys',
+    'head_of',
   ],
 ] as const
