@@ -30,8 +30,9 @@ const MATRIX: Record<string, Variation> = {
   'test/proofs/verifier/audit': { shards: MANY },
   'test/platform/postgres/': { server: true },
   'test/segments/': { shards: BOTH, server: true },
-  // Its databases have one shard.
+  // Their databases have one shard.
   'test/segments/packing': { server: true },
+  'test/segments/import': { server: true },
   'test/platform/postgres/connection/': {},
   'test/platform/postgres/connection/pgbouncer': { server: true },
   'test/platform/postgres/migrate': { shards: MANY, server: true },
