@@ -27,17 +27,17 @@ test('the rules of a plan agree with the source', () => {
     `fewest: ${APPEND_BATCH.fewest}, flushes: ${APPEND_BATCH.flushes}, bytes: 4 *`,
   )
   expect(APPEND_BATCH.bytes).toBe(4 * 1024 * 1024)
-  expectLine('src/read-model/projector/shard-projector.ts', `IDLE_FACTOR = ${IDLE_DELAY.factor}\n`)
   expectLine(
     'src/read-model/projector/shard-projector.ts',
-    `{ shortest: ${IDLE_DELAY.shortestMs}, longest: ${IDLE_DELAY.longestMs} }`,
+    `IDLE = { factor: ${IDLE_DELAY.factor}, shortestMs: ${IDLE_DELAY.shortestMs}, longestMs: 1_000 }`,
   )
+  expect(IDLE_DELAY.longestMs).toBe(1_000)
   expectLine(
     'src/read-model/projector/projection-groups.ts',
     `longestMs: ${PROJECTION_GROUPS.usageMs},`,
   )
   expectLine(
-    'src/read-model/projector/projection-groups.ts',
+    'src/read-model/projector/snapshot-distance.ts',
     `costOfId: ${PROJECTION_GROUPS.snapshotEntriesOfId} }`,
   )
   expectLine('src/service/config.ts', `'TALLYBOOK_SHARDS', 1, ${MAX_SHARDS})`)

@@ -27,7 +27,12 @@ async function refusals(position: string) {
 
 test('a read of the past beyond the snapshots gets 503 snapshots behind', async () => {
   // As after an import: a read would have to fold all of 600,001 events.
-  await insertEventAt(service.database.owner, 0, 600_000)
+  const { owner } = service.database
+  await owner`
+    select create_segment(0, g.end, 524288)
+    from (select max(g.end_position) as end from segments g) g
+    where g.end <= 600000`
+  await insertEventAt(owner, 0, 600_000)
   for (const refusal of await refusals('0/600000')) {
     expect(refusal).toMatchObject({ status: 503, error: 'snapshots behind', after: '6' })
     expect(refusal.detail).toContain('100001 events')
