@@ -26,6 +26,12 @@ export type LiteLlm = {
   stop(): Promise<void>
 }
 
+/** Returns the interpreter that `python3` starts: a version manager needs the real home for that. */
+function findPython(): string {
+  const found = Bun.spawnSync(['python3', '-c', 'import sys; print(sys.executable)'])
+  return found.stdout.toString().trim()
+}
+
 /** Runs a LiteLLM proxy with these lines in its configuration, before a provider that it knows. */
 export async function startLiteLlm(
   folder: string,
@@ -48,7 +54,7 @@ router_settings: { num_retries: 0, disable_cooldowns: true }
   )
   const port = await freePort()
   const args = ['--config', config, '--host', '127.0.0.1', '--port', String(port)]
-  const proxy = Bun.spawn(['python3', '-c', START, ...args], {
+  const proxy = Bun.spawn([findPython(), '-c', START, ...args], {
     cwd: folder,
     env: {
       ...{ PATH: process.env.PATH ?? '', HOME: folder, PYTHONPATH: pathOf(LITELLM) },

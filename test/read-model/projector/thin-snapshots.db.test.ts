@@ -88,14 +88,14 @@ async function post(flushes: number): Promise<Read[]> {
 }
 
 test('reads as of every position are the same after most snapshots were removed', async () => {
-  const reads = await post(40)
+  const reads = await post(20 * TEST_SHARDS)
   expect(await thinAll()).toBeGreaterThan(20)
   for (const one of reads) expect(await read(one.position)).toEqual(one)
   expect(await verify(service.database)).toMatchObject({ problems: 0, first: [] })
 })
 
 test('a rebuild that has folded the same snapshots, before they were removed, compares equal', async () => {
-  await post(20)
+  await post(10 * TEST_SHARDS)
   const { owner } = service.database
   const { signal } = new AbortController()
   const [made] = (await beginGenerations(owner, [snapshots])) as [Generation]
@@ -111,12 +111,12 @@ test('a rebuild that has folded the same snapshots, before they were removed, co
 })
 
 test('snapshots of an older release, which stored no cost, are removed like others', async () => {
-  await post(20)
+  await post(10 * TEST_SHARDS)
   const { owner } = service.database
   await owner`
     update provider_group_snapshots set cost = null
     where position % 3 = 1 or position = (select max(position) from provider_group_snapshots)`
-  const reads = await post(20)
+  const reads = await post(10 * TEST_SHARDS)
   const costs = await owner<{ cost: string }[]>`
     select cost from provider_group_snapshots
     where shard = 0 and first_id = 0 and cost is not null
