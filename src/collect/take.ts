@@ -2,7 +2,7 @@ import type { Added, Collector } from './collector.ts'
 import type { Metrics } from './metrics.ts'
 import type { Reading } from './usage-record.ts'
 
-/** Where the records of all inputs go. */
+/** The collector that takes the records of all inputs, and the counters of what it took. */
 export type Intake = {
   collector: Collector
   metrics: Metrics

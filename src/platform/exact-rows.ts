@@ -22,7 +22,7 @@ const NO_ROW = -1
 export const NO_KEY = -1
 
 /**
- * What to add: entry i of a column to value `places[k]` of a row. The rows have room for that value
+ * Columns to add: entry i of column k to value `places[k]` of a row. The rows have room for it
  * (see `widen`).
  */
 export type Columns = {

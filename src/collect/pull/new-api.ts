@@ -29,7 +29,7 @@ const MAPPING: Mapping = {
 
 type Line = Record<string, string | null>
 
-/** What lines need of the main database: secrets of tokens by their ids, and the price of quota. */
+/** Values of the main database: secrets of tokens by their ids, and the price of quota. */
 type Main = { secrets: ReadonlyMap<string, string>; perDollar: number }
 
 /**

@@ -21,7 +21,7 @@ export type Source = {
 /** The most records of a page. */
 export const PAGE = 5_000
 
-/** Where a source is, and what its preset may need besides; null for what is not stated. */
+/** The place of a source, and settings that its preset may need; null for those not stated. */
 export type Place = {
   location: string
   secret: string | null

@@ -3,7 +3,7 @@ import type { Sql } from './pool.ts'
 /** The size of a segment by default, with its indexes: 1 GB, a day of a busy gateway. */
 export const SEGMENT_BYTES = 1024 * 1024 * 1024
 
-/** What an event is assumed to take before the shard has any: a flush of some 100 keys. */
+/** The assumed size of an event before the shard has any: that of a flush of some 100 keys. */
 const EVENT_BYTES = 2_048
 
 /** Bounds of the positions of a segment: a tile of the log's hashes, and 2^26. */

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from 'preact'
 
 type Props = {
-  /** What it does, for a screen reader and as a tooltip. */
+  /** The name of the button, for a screen reader and as a tooltip. */
   label: string
   isGrave?: boolean
   onClick: () => void
