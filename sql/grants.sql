@@ -5,7 +5,7 @@ grant usage on schema tallybook to tallybook_service;
 
 grant select, insert on events to tallybook_service;
 grant select, update on shards to tallybook_service;
-grant select on migrations, segments, packed_keys, flush_entries to tallybook_service;
+grant select on migrations, segments, archived_segments, packed_keys, flush_entries to tallybook_service;
 grant select, insert, update (hashes) on tiles to tallybook_service;
 grant select, insert, update (revoked_at, row_sha256) on tokens to tallybook_service;
 grant select, insert, delete on sessions to tallybook_service;
@@ -37,3 +37,12 @@ grant select, insert, update, delete on
   dimensions, dimension_versions, measures, measure_versions,
   acts, openings, quota_resets, unknown_keys, unknown_parts, unknown_usage, unknown_taken
   to tallybook_service;
+
+-- Events of the archive are read in temporary tables.
+do $$
+begin
+  if not has_database_privilege('tallybook_service', current_database(), 'temporary') then
+    execute format('grant temporary on database %I to tallybook_service', current_database());
+  end if;
+end
+$$;

@@ -197,6 +197,24 @@ create table api_keys (
   constraint api_keys_pkey PRIMARY KEY (generation, id)
 );
 
+create table archived_segments (
+  shard integer not null,
+  first_position bigint not null,
+  end_position bigint not null,
+  file_name text not null,
+  file_bytes bigint not null,
+  index_sha256 bytea not null,
+  first_recorded_at timestamp with time zone not null,
+  last_recorded_at timestamp with time zone not null,
+  written_at timestamp with time zone not null,
+  leaving_at timestamp with time zone,
+  left_at timestamp with time zone,
+  constraint archived_segments_check CHECK ((end_position > first_position)),
+  constraint archived_segments_check1 CHECK (((leaving_at IS NOT NULL) OR (left_at IS NULL))),
+  constraint archived_segments_index_sha256_check CHECK ((octet_length(index_sha256) = 32)),
+  constraint archived_segments_pkey PRIMARY KEY (shard, first_position)
+);
+
 create table checkpoints (
   shard integer not null,
   projection text not null,
@@ -1590,6 +1608,33 @@ begin
 end
 $function$
 
+-- function exchange_segment(text)
+CREATE OR REPLACE FUNCTION tallybook.exchange_segment(p_table text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
+AS $function$
+declare
+  v_next text := p_table || '_next';
+  v_parent regclass;
+  v_bound text;
+begin
+  select i.inhparent::regclass, pg_get_expr(c.relpartbound, c.oid) into strict v_parent, v_bound
+  from pg_class c
+    join pg_inherits i on i.inhrelid = c.oid
+  where c.oid = to_regclass(quote_ident(p_table));
+
+  execute format(
+    'create trigger events_refuse_truncate before truncate on %I
+       for each statement execute function refuse_change()', v_next
+  );
+  execute format('alter table %s detach partition %I', v_parent, p_table);
+  execute format('drop table %I', p_table);
+  execute format('alter table %I rename to %I', v_next, p_table);
+  execute format('alter table %s attach partition %I %s', v_parent, p_table, v_bound);
+end
+$function$
+
 -- function find_keys(integer,text,text,text,bigint)
 CREATE OR REPLACE FUNCTION tallybook.find_keys(p_shard integer, p_sources text, p_idempotency_keys text, p_differing text DEFAULT ''::text, p_through bigint DEFAULT NULL::bigint)
  RETURNS TABLE(ordinal integer, "position" bigint, is_confirmed boolean)
@@ -1926,6 +1971,63 @@ AS $function$
   ))
 $function$
 
+-- function leave_segment(integer,bigint)
+CREATE OR REPLACE FUNCTION tallybook.leave_segment(p_shard integer, p_first bigint)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
+AS $function$
+declare
+  v_table text := segment_table(p_shard, p_first);
+  v_leaving timestamptz;
+begin
+  perform pg_advisory_xact_lock(7365006);
+  if exists (
+    select
+    from segments g
+      left join archived_segments a using (shard, first_position, end_position)
+    where (g.shard = p_shard or v_table = 'events_legacy') and g.first_position = p_first
+      and (
+        a.leaving_at is null or a.left_at is not null
+        or g.packed_through < g.end_position - 1
+        or coalesce((
+          select t.number * 256 + octet_length(t.hashes) / 32
+          from tiles t
+          where t.shard = g.shard and t.level = 0
+          order by t.number desc
+          limit 1
+        ), 0) < g.end_position
+      )
+  ) then
+    return false;
+  end if;
+  select max(a.leaving_at) into v_leaving
+  from archived_segments a
+  where (a.shard = p_shard or v_table = 'events_legacy') and a.first_position = p_first;
+  if v_leaving is null or exists (
+    select from pg_stat_activity s where s.xact_start < v_leaving and s.pid <> pg_backend_pid()
+      and s.datname = current_database()
+  ) then
+    return false;
+  end if;
+
+  execute format(
+    'create table %I (like events including defaults including constraints including storage)',
+    v_table || '_next'
+  );
+  execute format(
+    'insert into %I
+     select e.* from %I e where e.type not in (''ApiKeyStatsFlushed'', ''KeyStatsFlushed'')',
+    v_table || '_next', v_table
+  );
+  perform exchange_segment(v_table);
+  update archived_segments a
+  set left_at = clock_timestamp()
+  where (a.shard = p_shard or v_table = 'events_legacy') and a.first_position = p_first;
+  return true;
+end
+$function$
+
 -- function move_checkpoint(integer,text,integer,bigint,bigint)
 CREATE OR REPLACE FUNCTION tallybook.move_checkpoint(p_shard integer, p_projection text, p_generation integer, p_from bigint, p_to bigint)
  RETURNS void
@@ -2050,20 +2152,19 @@ AS $function$
   end
 $function$
 
--- function position_at(integer,timestamp with time zone)
-CREATE OR REPLACE FUNCTION tallybook.position_at(p_shard integer, p_at timestamp with time zone)
+-- function position_at(integer,timestamp with time zone,bigint,bigint)
+CREATE OR REPLACE FUNCTION tallybook.position_at(p_shard integer, p_at timestamp with time zone, p_low bigint DEFAULT 0, p_high bigint DEFAULT NULL::bigint)
  RETURNS bigint
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'tallybook'
 AS $function$
 declare
-  v_low bigint := 0;
-  v_high bigint;
+  v_low bigint := p_low;
+  v_high bigint := coalesce(p_high, head_of(p_shard) + 1);
   v_middle bigint;
   v_recorded_at timestamptz;
 begin
-  v_high := head_of(p_shard) + 1;
   while v_low < v_high loop
     v_middle := (v_low + v_high) / 2;
     select e.recorded_at into v_recorded_at
@@ -2137,6 +2238,19 @@ begin
 
   return v_position;
 end
+$function$
+
+-- function segment_table(integer,bigint)
+CREATE OR REPLACE FUNCTION tallybook.segment_table(p_shard integer, p_first bigint)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'tallybook'
+AS $function$
+  select case
+    when p_first = 0 and to_regclass('events_legacy') is not null then 'events_legacy'
+    else format('events_%s_%s', p_shard, p_first)
+  end
 $function$
 
 -- function tile_root(bytea)
@@ -2271,6 +2385,7 @@ grant delete, insert, select, update on api_key_snapshots to tallybook_service;
 grant delete, insert, select, update on api_key_usage to tallybook_service;
 grant delete, insert, select, update on api_key_versions to tallybook_service;
 grant delete, insert, select, update on api_keys to tallybook_service;
+grant select on archived_segments to tallybook_service;
 grant delete, insert, select, update on checkpoints to tallybook_service;
 grant delete, insert, select, update on crossings to tallybook_service;
 grant delete, insert, select, update on dimension_versions to tallybook_service;

@@ -42,6 +42,10 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   archive: ['platform', 'events', 'log', 'proofs/merkle'],
   'segment-files': ['platform', 'events', 'proofs/merkle'],
+  retention: [
+    ...['platform', 'events', 'log', 'proofs/merkle', 'proofs/transparency/tiles.ts'],
+    ...['segment-files', 'segments'],
+  ],
   // Sends requests to the service like any other client.
   'move-in': ['platform', 'events'],
   http: [

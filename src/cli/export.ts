@@ -6,6 +6,7 @@ import { readHeads } from '../log/read.ts'
 import { openPools, type Sql } from '../platform/postgres/pool.ts'
 import { UserError } from '../platform/user-error.ts'
 import { readSignedHeads } from '../proofs/transparency/origin.ts'
+import { openArchive } from '../retention/open.ts'
 import { readConfig } from '../service/config.ts'
 import { openDatabase } from './database.ts'
 import { explainFailure } from './failure.ts'
@@ -26,6 +27,7 @@ export async function exportLog(args: string[]): Promise<void> {
   const config = readConfig(process.env)
   const database = await openDatabase(config, console.error)
   const pools = openPools(database.address, 1)
+  const archive = openArchive(database.address, pools, config.archive)
   const progress = new Progress('export')
   const write = isParquet ? writeEntries : writeLog
   let wrote: string
@@ -44,6 +46,7 @@ export async function exportLog(args: string[]): Promise<void> {
     throw explainFailure(error, `Nothing was exported to ${target}`)
   } finally {
     progress.end()
+    await archive.close()
     await pools.close()
     await database.close()
   }

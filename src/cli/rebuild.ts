@@ -5,6 +5,7 @@ import type { Projection } from '../read-model/projections/projection.ts'
 import { readShards } from '../read-model/projector/checkpoint.ts'
 import { type Rebuilt, rebuild as runRebuild } from '../read-model/rebuild/rebuild.ts'
 import type { Drift } from '../read-model/rebuild/record.ts'
+import { openArchive } from '../retention/open.ts'
 import { alignUsage } from '../rollups/align.ts'
 import { readConfig } from '../service/config.ts'
 import { openDatabase } from './database.ts'
@@ -39,6 +40,7 @@ export async function rebuild(args: string[]): Promise<void> {
   try {
     const shards = await readShards(owner)
     const pools = openPools(database.address, shards)
+    const archive = openArchive(database.address, pools, config.archive)
     try {
       const outcome = await runRebuild({
         ...{ owner, project: pools.project, projections, onlyChanged, signal, align: alignUsage },
@@ -51,6 +53,7 @@ export async function rebuild(args: string[]): Promise<void> {
     } catch (error) {
       throw explainFailure(error, 'The rebuild failed; readers still see the previous rows')
     } finally {
+      await archive.close()
       await pools.close()
     }
   } finally {

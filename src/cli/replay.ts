@@ -9,6 +9,7 @@ import { AsOfQueries } from '../read-model/queries/as-of.ts'
 import type { Counted } from '../read-model/queries/contribution.ts'
 import { explain, readCounted, type Step } from '../read-model/queries/explain.ts'
 import { EVERYTHING, type Scope } from '../read-model/queries/scope.ts'
+import { openArchive } from '../retention/open.ts'
 import { readConfig } from '../service/config.ts'
 import { openDatabase } from './database.ts'
 import { explainFailure } from './failure.ts'
@@ -30,10 +31,12 @@ type Arguments = { scope: Scope; to: string | null; isStepping: boolean }
 export async function replay(args: string[]): Promise<void> {
   const { scope, to, isStepping } = readArguments(args)
   const signal = untilInterrupted()
-  const database = await openDatabase(readConfig(process.env), (message) => console.error(message))
+  const config = readConfig(process.env)
+  const database = await openDatabase(config, (message) => console.error(message))
   const owner = connectAsOwner(database.address)
   const shards = await readShards(owner)
   const pools = openPools(database.address, shards)
+  const archive = openArchive(database.address, pools, config.archive)
   const answers = isStepping ? askToContinue() : null
   try {
     const history = new AsOfQueries(pools, shards)
@@ -62,6 +65,7 @@ export async function replay(args: string[]): Promise<void> {
     throw explainFailure(error, 'The replay failed')
   } finally {
     await answers?.return(undefined)
+    await archive.close()
     await pools.close()
     await owner.end({ timeout: 5 })
     await database.close()

@@ -18,8 +18,21 @@ export type AppendResult =
     }
 
 /**
+ * Nothing was appended: the hashes of idempotency keys were found, but their events have left the
+ * database. They have to be read in the archive, and compared.
+ */
+export class UnconfirmedKeys extends Error {
+  override name = 'UnconfirmedKeys'
+
+  /** The positions of events for each flush, numbered from 1. */
+  constructor(readonly hits: ReadonlyMap<number, number[]>) {
+    super('idempotency keys have to be compared with events of the archive')
+  }
+}
+
+/**
  * Appends a batch that was attributed with this catalog, in one commit and one round trip per
- * attempt.
+ * attempt. Throws UnconfirmedKeys.
  */
 export function callAppendBatch(
   sql: Sql,
@@ -27,9 +40,10 @@ export function callAppendBatch(
   batch: readonly PendingFlush[],
   { position, sha256 }: { position: number; sha256: string | null },
 ): Promise<AppendResult> {
+  const differing = batch.filter((flush) => flush.differing.length > 0)
   const lines = (line: (flush: PendingFlush) => string | number) => batch.map(line).join('\n')
   return retryOvertaken(async () => {
-    const [row] = await sql<AppendRow[]>`
+    const rows = sql<AppendRow[]>`
       select
         first_position, recorded_at, replayed_ordinals::text, replayed_positions::text, previous
       from append_batch(
@@ -42,10 +56,24 @@ export function callAppendBatch(
         ${lines((flush) => flush.payload)}::text,
         ${lines((flush) => flush.payloadSha256)}::text,
         ${sha256}::text,
-        ${ownClock(sql)}
+        ${ownClock(sql)},
+        ${differing.length === 0 ? '' : lines((flush) => flush.differing.join(' '))}::text
       )`
+    const [row] = await rows.catch(throwUnconfirmed)
     return toResult(row!)
   })
+}
+
+/** The detail lists flushes and positions: `3 17,5 99`. */
+function throwUnconfirmed(error: unknown): never {
+  const { code, detail } = error as { code?: string; detail?: string }
+  if (code !== 'TB003' || detail === undefined) throw error
+  const hits = new Map<number, number[]>()
+  for (const hit of detail.split(',')) {
+    const [ordinal, position] = hit.split(' ').map(Number)
+    hits.set(ordinal!, [...(hits.get(ordinal!) ?? []), position!])
+  }
+  throw new UnconfirmedKeys(hits)
 }
 
 /** Does everything that an append does, except commit. Rejects if an append would fail. */

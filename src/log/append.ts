@@ -9,7 +9,8 @@ import { within } from '../platform/async/deadline.ts'
 import { INTERVALS, type Intervals } from '../platform/intervals.ts'
 import { isUnavailable, TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
-import { callAppendBatch, probeAppend } from './append-call.ts'
+import { type AppendResult, callAppendBatch, probeAppend, UnconfirmedKeys } from './append-call.ts'
+import { KeyConfirmations } from './confirm-keys.ts'
 import { checkCountedAt } from './counted-at.ts'
 import { settleRefused, settleReplayed } from './first-attempt.ts'
 import { type AppendOutcome, FlushQueue, type Lookups, PendingFlush } from './queue.ts'
@@ -91,10 +92,12 @@ export class ShardAppender {
   #unavailableAt = Number.NEGATIVE_INFINITY
   #isRefused = false
   #probing: Promise<boolean> | null = null
+  readonly #confirmations: KeyConfirmations
   readonly #intervals: Intervals['log']
 
   constructor(private readonly options: AppenderOptions) {
     this.#intervals = options.intervals ?? INTERVALS.log
+    this.#confirmations = new KeyConfirmations(options, (flush) => this.#enqueue(flush))
   }
 
   /** Flushes accepted but not settled yet. */
@@ -143,7 +146,7 @@ export class ShardAppender {
     const outOfRange = checkCountedAt(posted.countedAt, this.options.countedAtDays)
     const flush = new PendingFlush(posted, source, idempotencyKey, outOfRange)
     flush.attributeWith(this.options.catalog)
-    if (!this.#queue.add(flush)) {
+    if (!this.#enqueue(flush)) {
       return Promise.resolve({ kind: 'unavailable', reason: 'queue full' })
     }
     if (key !== null) {
@@ -152,13 +155,22 @@ export class ShardAppender {
         if (this.#keyed.get(key) === flush) this.#keyed.delete(key)
       }
     }
-    this.#running ??= this.#run()
     return flush.outcome
+  }
+
+  /** Returns false if the queue is full. */
+  #enqueue(flush: PendingFlush): boolean {
+    if (!this.#queue.add(flush)) return false
+    this.#running ??= this.#run()
+    return true
   }
 
   /** Waits until all accepted flushes are settled. */
   async drain(): Promise<void> {
-    await this.#running
+    while (this.#running !== null || this.#confirmations.count > 0) {
+      await this.#running
+      await this.#confirmations.settled()
+    }
   }
 
   /** Waits for an earlier attempt with the same key, then answers by it or appends after it. */
@@ -262,7 +274,17 @@ export class ShardAppender {
       }
       const detailed = batch.filter(({ attributed }) => attributed.data.details !== undefined)
       if (detailed.length > 0) await this.options.limitDimensions?.(shard, detailed)
-      const row = await appendBatch(sql, shard, batch, { position, sha256 })
+      let row: AppendResult
+      try {
+        row = await appendBatch(sql, shard, batch, { position, sha256 })
+      } catch (error) {
+        if (!(error instanceof UnconfirmedKeys)) throw error
+        // The others don't wait for the archive.
+        for (const [ordinal, at] of error.hits) this.#confirmations.add(batch[ordinal - 1]!, at)
+        batch = batch.filter((_, i) => !error.hits.has(i + 1))
+        if (batch.length === 0) return
+        continue
+      }
       if (row.firstPosition === null) {
         await this.options.refreshCatalog()
         // Nothing new to fold: the change isn't visible in shard 0's log yet (a commit on several

@@ -1,5 +1,6 @@
 import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import type { Sql, Transaction } from '../platform/postgres/pool.ts'
+import { readEvent } from './read.ts'
 
 /** An idempotency key, and the token that it belongs to. Neither contains a newline. */
 export type SourceKey = { source: string; idempotencyKey: string }
@@ -7,8 +8,8 @@ export type SourceKey = { source: string; idempotencyKey: string }
 /**
  * Returns where idempotency keys are in the log of a shard: positions by the index of the key. A
  * statement of its own: on Citus, a function that reads the log can't run inside a statement that
- * reads it, too. Throws TemporarilyUnavailable if an event that has left the database would have to
- * be read.
+ * reads it, too. Events that have left the database are read in the archive; throws
+ * TemporarilyUnavailable if that can't be done.
  */
 export async function findKeys(
   sql: Sql | Transaction,
@@ -22,8 +23,34 @@ export async function findKeys(
       ${shard}, ${keys.map(({ source }) => source).join('\n')}::text,
       ${keys.map(({ idempotencyKey }) => idempotencyKey).join('\n')}::text
     ) k`
-  if (rows.some((row) => !row.is_confirmed)) throw new TemporarilyUnavailable('archive unavailable')
-  return new Map(rows.map(({ ordinal, position }) => [ordinal - 1, Number(position)]))
+  const found = new Map<number, number>()
+  for (const { ordinal, position: at, is_confirmed: isConfirmed } of rows) {
+    const position = Number(at)
+    const key = keys[ordinal - 1]!
+    if (isConfirmed || (await findSameKey(sql, shard, key, [position])) !== null) {
+      found.set(ordinal - 1, position)
+    }
+  }
+  return found
+}
+
+/**
+ * Returns the position of those given whose event has this key, or null. Throws
+ * TemporarilyUnavailable if one can't be read.
+ */
+export async function findSameKey(
+  sql: Sql | Transaction,
+  shard: number,
+  { source, idempotencyKey }: SourceKey,
+  positions: readonly number[],
+): Promise<number | null> {
+  for (const position of positions) {
+    const event = await readEvent(sql, shard, position)
+    // Someone knows better where it is: it was here when its key was packed.
+    if (event === null) throw new TemporarilyUnavailable('archive unavailable')
+    if (event.source === source && event.idempotencyKey === idempotencyKey) return position
+  }
+  return null
 }
 
 /** Like `findKeys`, for one key: its position, or null. */

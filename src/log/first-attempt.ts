@@ -2,6 +2,7 @@ import { decodeEvent, type Event } from '../events/event.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
 import { findKey, findKeys } from './find-keys.ts'
 import { type Lookups, type PendingFlush, replayOutcome } from './queue.ts'
+import { readEvent } from './read.ts'
 
 /**
  * Returns the event with an idempotency key of `source` and its position, or null if a shard has
@@ -47,11 +48,8 @@ export async function settleReplayed(
 }
 
 async function readStored(sql: Sql, shard: number, position: number): Promise<Event> {
-  const [row] = await sql<{ type: string; version: number; payload: string }[]>`
-    select e.type, e.version, e.payload::text as payload
-    from events e
-    where e.shard = ${shard} and e.position = ${position}`
-  return decodeEvent(row!.type, row!.version, row!.payload)
+  const event = await readEvent(sql, shard, position)
+  return decodeEvent(event!.type, event!.version, event!.payload)
 }
 
 /**

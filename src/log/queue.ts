@@ -23,7 +23,10 @@ export type AppendOutcome =
   /** Its entries don't fit the catalog, or its own time is out of range. */
   | Refused
   /** Not accepted ('queue full', 'stopping'), or failed: then it may or may not be in the log. */
-  | { kind: 'unavailable'; reason: 'queue full' | 'stopping' | 'database' | 'worker ended' }
+  | {
+      kind: 'unavailable'
+      reason: 'queue full' | 'stopping' | 'database' | 'archive' | 'worker ended'
+    }
 
 /** Why a flush is not appended, unless an earlier attempt was. */
 export type Refused = FlushRefusal | { kind: 'counted_at_out_of_range'; earliest: number }
@@ -45,6 +48,8 @@ export class PendingFlush {
   refusal: Refused | null = null
   payload = ''
   payloadSha256 = ''
+  /** Positions of events in the archive that are known to have other idempotency keys. */
+  readonly differing: number[] = []
   #answer!: FlushAnswer
   /** The approximate size when it was queued; counts toward the queue's bound. */
   bytes = 0

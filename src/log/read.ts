@@ -3,6 +3,7 @@ import type { LeafEvent } from '../events/leaf.ts'
 import type { Positions } from '../events/positions.ts'
 import type { Sql, Transaction } from '../platform/postgres/pool.ts'
 import { toMicroseconds } from '../platform/postgres/timestamp.ts'
+import { archiveOf, openWindow, readAt } from './archived.ts'
 
 /** Limits of one read: at most `rows` events, and about `bytes` of payload; at least one event. */
 export type ReadLimits = { rows: number; bytes: number }
@@ -85,9 +86,35 @@ export async function narrow(
 /** Like `readEvents`, but does not narrow the range: it scans every event in it. */
 export async function selectEvents(
   sql: Sql | Transaction,
-  { shard, after, through, newestFirst = false }: ReadRange,
+  { shard, after, through = Number.MAX_SAFE_INTEGER, newestFirst = false }: ReadRange,
   limits: ReadLimits,
-  { type, source, from, to }: ReadFilter = {},
+  filter: ReadFilter = {},
+): Promise<StoredEvent[]> {
+  const events: StoredEvent[] = []
+  let [rows, bytes] = [limits.rows, limits.bytes]
+  const left = { shard, after, through }
+  while (left.after < left.through && rows > 0 && bytes > 0) {
+    // A filter may leave most of what is loaded out.
+    const wanted = Object.keys(filter).length > 0 ? Number.POSITIVE_INFINITY : rows
+    const window = await openWindow(sql, left, wanted, newestFirst)
+    const range = { shard, after: window.after, through: window.through, newestFirst }
+    const found = await window.read((source) =>
+      selectInWindow(source, range, { rows, bytes }, filter),
+    )
+    events.push(...found)
+    rows -= found.length
+    for (const { payloadBytes } of found) bytes -= payloadBytes
+    if (newestFirst) left.through = window.after
+    else left.after = window.through
+  }
+  return events
+}
+
+async function selectInWindow(
+  sql: Sql | Transaction,
+  { shard, after, through, newestFirst }: Required<ReadRange>,
+  limits: ReadLimits,
+  { type, source, from, to }: ReadFilter,
 ): Promise<StoredEvent[]> {
   const inOrder = newestFirst ? sql`order by e.position desc` : sql`order by e.position`
   // The size of a stored payload is known without fetching it: the inner query fetches none.
@@ -97,8 +124,7 @@ export async function selectEvents(
       select e.*, sum(pg_column_size(e.payload)) over (${inOrder}) as bytes
       from events e
       where e.shard = ${shard}
-        and e.position > ${after}
-        ${through === undefined ? sql`` : sql`and e.position <= ${through}`}
+        and e.position > ${after} and e.position <= ${through}
         ${type === undefined ? sql`` : sql`and e.type = ${type}`}
         ${source === undefined ? sql`` : sql`and e.source = ${source}`}
         ${from === undefined ? sql`` : sql`and e.recorded_at >= ${from}::timestamptz`}
@@ -120,8 +146,30 @@ export async function readPositionAt(
   shard: number,
   at: string,
 ): Promise<number> {
+  const archive = archiveOf(sql)
+  const spans = (await archive?.spans(shard)) ?? []
+  const recorded = spans.length === 0 ? at : await toRecordedAt(sql, at)
+  let low = 0
+  for (const span of spans) {
+    if (low < span.first) {
+      const found = await bisect(sql, shard, at, { first: low, end: span.first })
+      if (found < span.first) return found
+    }
+    const found = await archive!.positionAt(shard, span, recorded)
+    if (found < span.end) return found
+    low = span.end
+  }
+  return bisect(sql, shard, at, { first: low, end: null })
+}
+
+async function bisect(
+  sql: Sql | Transaction,
+  shard: number,
+  at: string,
+  { first, end }: { first: number; end: number | null },
+): Promise<number> {
   const [row] = await sql<{ position: string }[]>`
-    select position_at(${shard}, ${at}::timestamptz) as position`
+    select position_at(${shard}, ${at}::timestamptz, ${first}, ${end}::bigint) as position`
   return Number(row!.position)
 }
 
@@ -131,13 +179,18 @@ export async function readRecordedAt(
   shard: number,
   position: number,
 ): Promise<string | null> {
-  const [row] = await sql<{ recorded_at: string }[]>`
-    select ${recordedAt(sql)} from events e where e.shard = ${shard} and e.position = ${position}`
+  const [row] = await readAt(
+    sql,
+    shard,
+    position,
+    (source) => source<{ recorded_at: string }[]>`
+      select ${recordedAt(sql)} from events e where e.shard = ${shard} and e.position = ${position}`,
+  )
   return row?.recorded_at ?? null
 }
 
 /** Formats a time like `recordedAt`, rounded as the log rounds. */
-export async function toRecordedAt(sql: Sql, moment: string): Promise<string> {
+export async function toRecordedAt(sql: Sql | Transaction, moment: string): Promise<string> {
   const [row] = await sql<{ recorded_at: string }[]>`
     select ${recordedAt(sql)} from (select ${moment}::timestamptz as recorded_at) e`
   return row!.recorded_at
@@ -158,10 +211,15 @@ export async function readIdentity(
   shard: number,
   position: number,
 ): Promise<string | null> {
-  const [row] = await sql<Pick<EventRow, 'recorded_at' | 'payload_sha256'>[]>`
-    select ${recordedAt(sql)}, encode(e.payload_sha256, 'hex') as payload_sha256
-    from events e
-    where e.shard = ${shard} and e.position = ${position}`
+  const [row] = await readAt(
+    sql,
+    shard,
+    position,
+    (source) => source<Pick<EventRow, 'recorded_at' | 'payload_sha256'>[]>`
+      select ${recordedAt(sql)}, encode(e.payload_sha256, 'hex') as payload_sha256
+      from events e
+      where e.shard = ${shard} and e.position = ${position}`,
+  )
   return row ? `${row.recorded_at} ${row.payload_sha256}` : null
 }
 
@@ -171,10 +229,15 @@ export async function readEvent(
   shard: number,
   position: number,
 ): Promise<StoredEvent | null> {
-  const [row] = await sql<EventRow[]>`
-    select ${columns(sql)}
-    from events e
-    where e.shard = ${shard} and e.position = ${position}`
+  const [row] = await readAt(
+    sql,
+    shard,
+    position,
+    (source) => source<EventRow[]>`
+      select ${columns(sql)}
+      from events e
+      where e.shard = ${shard} and e.position = ${position}`,
+  )
   return row ? toStoredEvent(row) : null
 }
 
@@ -185,12 +248,20 @@ export async function readLeafEvents(
   from: number,
   to: number,
 ): Promise<LeafEvent[]> {
-  const rows = await sql<Omit<EventRow, 'payload' | 'payload_bytes'>[]>`
-    select ${leafColumns(sql)}
-    from events e
-    where e.shard = ${shard} and e.position >= ${from} and e.position < ${to}
-    order by e.position`
-  return rows.map(toLeafEvent)
+  const events: LeafEvent[] = []
+  for (let after = from - 1; after < to - 1; ) {
+    const window = await openWindow(sql, { shard, after, through: to - 1 }, to - 1 - after)
+    const rows = await window.read(
+      (source) => source<Omit<EventRow, 'payload' | 'payload_bytes'>[]>`
+        select ${leafColumns(sql)}
+        from events e
+        where e.shard = ${shard} and e.position > ${after} and e.position <= ${window.through}
+        order by e.position`,
+    )
+    for (const row of rows) events.push(toLeafEvent(row))
+    after = window.through
+  }
+  return events
 }
 
 type EventRow = {

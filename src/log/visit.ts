@@ -1,5 +1,6 @@
 import type { StoredEvent } from '../events/event.ts'
 import type { Fragment, Sql, Transaction } from '../platform/postgres/pool.ts'
+import { openWindow, type Stretch } from './archived.ts'
 import { type ReadRange, recordedAt } from './read.ts'
 
 /** The part of an event that a fold reads. The payload is UTF-8, or null if it was too large. */
@@ -37,7 +38,30 @@ export async function visitEvents(
   limit: number,
   visit: (event: FoldableEvent) => void,
   smallOnly = false,
-  condition: Fragment = sql`true`,
+  condition: Fragment | null = null,
+): Promise<number> {
+  let events = 0
+  for (let last = after; last < through && events < limit; ) {
+    const left = limit - events
+    // A condition may leave most of what is loaded out.
+    const wanted = condition === null ? left : Number.POSITIVE_INFINITY
+    const window = await openWindow(sql, { shard, after: last, through }, wanted)
+    const stretch = { shard, after: last, through: window.through }
+    events += await window.read((source) =>
+      visitWindow(source, stretch, left, visit, smallOnly, condition ?? sql`true`),
+    )
+    last = window.through
+  }
+  return events
+}
+
+async function visitWindow(
+  sql: Sql | Transaction,
+  { shard, after, through }: Stretch,
+  limit: number,
+  visit: (event: FoldableEvent) => void,
+  smallOnly: boolean,
+  condition: Fragment,
 ): Promise<number> {
   let events = 0
   const rows = sql`

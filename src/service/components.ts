@@ -67,6 +67,7 @@ export type ServiceOptions = {
         | 'usageQuartersDays'
         | 'dimensionValues'
         | 'segmentBytes'
+        | 'archive'
         | 'metricsToken'
         | 'metricsAddress'
         | 'slowRequestMs'
@@ -208,6 +209,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     ...acceptance,
     dimensionValues,
     segmentBytes,
+    ...(options.config.archive && { archive: options.config.archive }),
     logger,
     projector,
     onLimit: (keys) => registration?.noteLimit(keys),

@@ -1,9 +1,12 @@
 import type { BlockList } from 'node:net'
+import { join } from 'node:path'
 import { type Role, TOKEN_VARIABLES } from '../auth/roles.ts'
 import { parseNetworks } from '../http/clients.ts'
 import { findUrlProblems, splitServers } from '../platform/postgres/connection/target.ts'
 import { UserError } from '../platform/user-error.ts'
 import { findNameProblem } from '../proofs/merkle/key.ts'
+import type { ArchiveOptions } from '../retention/open.ts'
+import { openStore } from '../segment-files/open-store.ts'
 import { VARIABLES, type Variable, type VariableName } from './variables.ts'
 
 /** Paths of a certificate and its private key, in PEM. */
@@ -43,6 +46,8 @@ export type Config = {
   dimensionValues: number
   /** The size of a segment of the log, with its indexes. */
   segmentBytes: number
+  /** Where old segments of the log go, and when. */
+  archive: ArchiveOptions
   /** The certificate for HTTPS; null serves plain HTTP. */
   certificate: CertificateFiles | null
   /** Proxies that are believed when they name a client; null for none. */
@@ -160,6 +165,16 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     }
     return parsed
   }
+  const archiveUrl = (name: VariableName) => {
+    const value = text(name)
+    try {
+      if (value !== null) openStore(value)
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error
+      problems.push(`${name}: ${error.message}`)
+    }
+    return value
+  }
   const logLevel = text('TALLYBOOK_LOG_LEVEL')!
   if (!LOG_LEVELS.includes(logLevel)) {
     problems.push(`TALLYBOOK_LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`)
@@ -187,6 +202,13 @@ export function readConfig(env: Record<string, string | undefined>): Config {
         : integer('TALLYBOOK_USAGE_QUARTERS_DAYS', MIN_QUARTERS_DAYS, 3_650),
     dimensionValues: integer('TALLYBOOK_DIMENSION_VALUES', 1, 10_000),
     segmentBytes: integer('TALLYBOOK_SEGMENT_MB', 1, 65_536) * 2 ** 20,
+    archive: {
+      url: archiveUrl('TALLYBOOK_ARCHIVE_URL'),
+      keepDays:
+        text('TALLYBOOK_KEEP_DAYS') === null ? null : integer('TALLYBOOK_KEEP_DAYS', 1, 36_500),
+      cacheFolder: join(text('TALLYBOOK_DATA_DIR')!, 'archive-cache'),
+      cacheBytes: integer('TALLYBOOK_ARCHIVE_CACHE_MB', 1, 2 ** 20) * 2 ** 20,
+    },
     certificate: certificate('TALLYBOOK_TLS_CERT', 'TALLYBOOK_TLS_KEY'),
     trustedProxies: networks('TALLYBOOK_TRUSTED_PROXIES'),
     webhookNetworks: networks('TALLYBOOK_WEBHOOK_ALLOWED_NETWORKS'),
@@ -211,6 +233,9 @@ export function readConfig(env: Record<string, string | undefined>): Config {
         ? null
         : integer('TALLYBOOK_SLOW_REQUEST_MS', 1, 60_000),
     logLevel,
+  }
+  if (config.archive.keepDays !== null && config.archive.url === null) {
+    problems.push('TALLYBOOK_KEEP_DAYS needs TALLYBOOK_ARCHIVE_URL: flushes leave for the archive.')
   }
   const urlProblems = (name: VariableName, mustWrite: boolean) => {
     const url = text(name)

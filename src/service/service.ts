@@ -13,6 +13,7 @@ import { scheduleVerifications } from '../proofs/integrity/scheduled/schedule.ts
 import { keepPeriodsOpen } from '../quota/open-periods.ts'
 import { createCheckpoints } from '../read-model/projector/checkpoint.ts'
 import { sweepGenerations } from '../read-model/rebuild/generation.ts'
+import { NO_ARCHIVE, type OpenedArchive, openArchive } from '../retention/open.ts'
 import { keepRolledUp } from '../rollups/keep-rolled-up.ts'
 import { startPacking } from '../segments/packing.ts'
 import { type Components, createComponents, type ServiceOptions } from './components.ts'
@@ -60,6 +61,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   }
   const { intervals = INTERVALS } = options
   const pools = openPools(address, config.shards, intervals.database)
+  const archive = openArchive(address, pools, config.archive ?? NO_ARCHIVE)
   let reads: Reads | null = null
   try {
     const { replicas = [], logger } = options
@@ -71,15 +73,21 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     })
     const days = keepsDays ? (config.usageQuartersDays ?? null) : null
     const served = { ...options, config: { ...config, usageQuartersDays: days } }
-    return await serve(served, pools, reads)
+    return await serve(served, pools, reads, archive)
   } catch (error) {
     await reads?.close()
+    await archive.close()
     await pools.close()
     throw error
   }
 }
 
-async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promise<Service> {
+async function serve(
+  options: ServiceOptions,
+  pools: Pools,
+  reads: Reads,
+  archive: OpenedArchive,
+): Promise<Service> {
   const { config, logger } = options
   const { host, port, shards, bodyLimitBytes, unknownTokens } = config
   const { basePath = '', metricsAddress = null, metricsToken = null } = config
@@ -134,6 +142,7 @@ async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promi
       void metricsListener?.end()
       await stopComponents(components, listener, options.intervals?.stop ?? INTERVALS.stop)
       await reads.close()
+      await archive.close()
       await pools.close()
       await options.tracing?.close()
     },

@@ -100,6 +100,22 @@ export const VARIABLES = {
     default: '1024',
     meaning: 'About how large a segment of the log becomes, in MiB, up to 65,536.',
   },
+  TALLYBOOK_ARCHIVE_URL: {
+    default: null,
+    meaning:
+      'Where old segments of the log go: `file:///directory` or `s3://bucket/prefix`, with the ' +
+      '`S3_*` or `AWS_*` variables that Bun reads. Unset: nowhere.',
+  },
+  TALLYBOOK_KEEP_DAYS: {
+    default: null,
+    meaning:
+      'For how many days the database keeps flushes that the archive has, 1 to 36,500. Unset: ' +
+      'forever; then the archive only has copies.',
+  },
+  TALLYBOOK_ARCHIVE_CACHE_MB: {
+    default: '1024',
+    meaning: 'How much of what was read from the archive is kept on disk, in MiB, up to 1,048,576.',
+  },
   TALLYBOOK_UNKNOWN_TOKENS: {
     default: '30',
     meaning: 'Unknown tokens that one address may present in a minute.',

@@ -4,6 +4,7 @@ import { parseNetworks } from '../../src/http/clients.ts'
 import type { Intervals } from '../../src/platform/intervals.ts'
 import type { ServerAddress } from '../../src/platform/postgres/pool.ts'
 import type { Origin } from '../../src/proofs/transparency/origin.ts'
+import type { ArchiveOptions } from '../../src/retention/open.ts'
 import { type CertificateFiles, DEFAULT_IDLE_SECONDS } from '../../src/service/config.ts'
 import { type Service, startService } from '../../src/service/service.ts'
 import type { Tracing } from '../../src/tracing/open.ts'
@@ -63,6 +64,8 @@ export type TestServiceOptions = {
   dimensionValues?: number
   /** See TALLYBOOK_SEGMENT_MB, in bytes. */
   segmentBytes?: number
+  /** Where old segments are: a URL, and for how many days flushes stay; none if absent. */
+  archive?: ArchiveOptions
   maxSubscribers?: number
   logPublic?: boolean
   basePath?: string
@@ -98,6 +101,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       usageQuartersDays: options.usageQuartersDays ?? null,
       ...(options.dimensionValues && { dimensionValues: options.dimensionValues }),
       ...(options.segmentBytes && { segmentBytes: options.segmentBytes }),
+      ...(options.archive && { archive: options.archive }),
       maxSubscribers: options.maxSubscribers ?? 5_000,
       logPublic: options.logPublic ?? false,
       basePath: options.basePath ?? '',

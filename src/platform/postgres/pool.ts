@@ -67,6 +67,7 @@ const READING = {
 const MAX_READS = 8
 const MAX_CONTROLS = 4
 const MAX_SESSIONS = 2
+const MAX_LOADS = 4
 /** Settings of connections for millisecond queries. */
 const CONTROLLING = { ...BOUNDS, lock_timeout: '1s', statement_timeout: '5s' }
 
@@ -133,6 +134,17 @@ export function openReplicaPools(address: ServerAddress): ReplicaPools {
 }
 
 /**
+ * Opens connections for transactions that hide the log behind a temporary table. They prepare no
+ * statements: a prepared one would keep the table that it was planned for. The caller ends it.
+ */
+export function openLoading(address: ServerAddress): Sql {
+  // Statements that only read; but creating a table is none.
+  const { default_transaction_read_only: _, ...settings } = READING
+  const options = { purpose: 'archive', max: MAX_LOADS, role: SERVICE_ROLE, settings }
+  return connect(address, { ...options, prepare: false })
+}
+
+/**
  * Runs a transaction: commits if `run` resolves, rolls back if it rejects. Rejects at once if the
  * connection is lost; what `run` sends after that is rejected, too (see patches/). Throws
  * TemporarilyUnavailable if Citus has lost a result meanwhile, perhaps one of this transaction.
@@ -143,6 +155,7 @@ export async function transact<Value>(
   run: (transaction: Transaction) => Promise<Value>,
 ): Promise<Value> {
   const value = await sql.begin(options, async (transaction) => {
+    poolsOfTransactions.set(transaction, sql)
     const lost = countLostResults(sql)
     const made = await run(transaction)
     if (countLostResults(sql) !== lost) throw new TemporarilyUnavailable('database unavailable')
@@ -150,6 +163,12 @@ export async function transact<Value>(
   })
   return value as Value
 }
+
+const poolsOfTransactions = new WeakMap<Transaction, Sql>()
+
+/** Returns the pool of a transaction that `transact` has begun, and every other pool itself. */
+export const poolOf = (sql: Sql | Transaction): Sql =>
+  poolsOfTransactions.get(sql as Transaction) ?? (sql as Sql)
 
 /** Reads in one snapshot. If `sql` is a transaction already, reads in that one. */
 export function inSnapshot<Value>(
@@ -221,6 +240,8 @@ function connect(
     max: number
     role: string | null
     settings: Record<string, string>
+    /** False to send the text of a statement each time. */
+    prepare?: boolean
     /** Defaults to INTERVALS. */
     silentAfterMs?: number
     /** Called when a silent connection is closed, with the pid of its server process. */
@@ -232,7 +253,7 @@ function connect(
   const role = options.role === null ? {} : { role: options.role }
   const lostResults = new LostResults()
   const common = {
-    ...{ purpose: options.purpose, max: options.max },
+    ...{ purpose: options.purpose, max: options.max, prepare: options.prepare ?? true },
     // The driver's query for array types is replaced by one that also sets up the session
     // (see patches/).
     fetch_types: true,

@@ -1,6 +1,7 @@
 import { PayloadError } from '../../events/columns.ts'
 import { decodeEvent, typesThatPostTo } from '../../events/event.ts'
 import { startOfQuarterHour } from '../../events/instant.ts'
+import { openWindow, type Stretch } from '../../log/archived.ts'
 import { readEvent, readPositionAt, readRecordedAt, statedTime } from '../../log/read.ts'
 import { payloadText } from '../../log/visit.ts'
 import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
@@ -208,6 +209,25 @@ async function readCandidates(
   sql: Sql | Transaction,
   scope: Scope,
   { shard, after, through }: Range & { shard: number },
+  { limit, smallOnly }: { limit: number; smallOnly: boolean },
+): Promise<CandidateRow[]> {
+  const found: CandidateRow[] = []
+  for (let last = after; last < through && found.length < limit; ) {
+    const window = await openWindow(sql, { shard, after: last, through }, through - last)
+    const stretch = { shard, after: last, through: window.through }
+    const options = { limit: limit - found.length, smallOnly }
+    found.push(
+      ...(await window.read((source) => selectCandidates(source, scope, stretch, options))),
+    )
+    last = window.through
+  }
+  return found
+}
+
+function selectCandidates(
+  sql: Sql | Transaction,
+  scope: Scope,
+  { shard, after, through }: Stretch,
   { limit, smallOnly }: { limit: number; smallOnly: boolean },
 ): Promise<CandidateRow[]> {
   return sql<CandidateRow[]>`

@@ -14,11 +14,13 @@ import { callAppendBatch } from '../../log/append-call.ts'
 import { Catalog } from '../../log/catalog/catalog.ts'
 import { refreshCatalog } from '../../log/catalog/refresh.ts'
 import { Log } from '../../log/log.ts'
+import { readEvent as readStored } from '../../log/read.ts'
 import type { EventPlace } from '../../log/visit.ts'
 import { isUnavailable, TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import { openPools } from '../../platform/postgres/pool.ts'
 import { type Content, contentOf, cutContent } from '../../read-model/projections/entry.ts'
 import { Registrar } from '../../registration/registrar.ts'
+import { NO_ARCHIVE, openArchive } from '../../retention/open.ts'
 import { Segments } from '../../segments/create.ts'
 import { extending } from '../../segments/extend.ts'
 import { createActJobs } from './bookkeeping.ts'
@@ -41,6 +43,7 @@ function createJobs(settings: WorkerSettings): Jobs {
   const { address, shards, intervals, registerPerDay, countedAtDays, dimensionValues } = settings
   // Sized for one shard: the worker does one thing at a time. Connections are opened when needed.
   const pools = openPools(address, 1, intervals.database)
+  const archive = openArchive(address, pools, settings.archive ?? NO_ARCHIVE)
   const { append: sql, project: background } = pools
   const projector = new RemoteProjector(pools.read, notify)
   const catalog = new Catalog()
@@ -79,13 +82,9 @@ function createJobs(settings: WorkerSettings): Jobs {
   let opened = 0
 
   const readEvent = async ({ shard, position, payloadSha256 }: EventPlace): Promise<Event> => {
-    const [row] = await sql<{ type: string; version: number; payload: string }[]>`
-      select e.type, e.version, e.payload::text as payload
-      from events e
-      where e.shard = ${shard}
-        and e.position = ${position}
-        and e.payload_sha256 = decode(${payloadSha256}, 'hex')`
-    if (!row) throw new TemporarilyUnavailable('log changed', 1, 'The log has lost events. Retry.')
+    const row = await readStored(sql, shard, position)
+    if (row?.payloadSha256 !== payloadSha256)
+      throw new TemporarilyUnavailable('log changed', 1, 'The log has lost events. Retry.')
     return decodeEvent(row.type, row.version, row.payload)
   }
 
@@ -127,6 +126,7 @@ function createJobs(settings: WorkerSettings): Jobs {
     closeEvent: async (number) => void open.delete(number),
     stop: async () => {
       await log.stop()
+      await archive.close()
       await pools.close()
     },
   }

@@ -14,6 +14,7 @@ import type { Intervals } from '../../platform/intervals.ts'
 import { isUnavailable, TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import type { ServerAddress } from '../../platform/postgres/pool.ts'
 import type { Content } from '../../read-model/projections/entry.ts'
+import type { ArchiveOptions } from '../../retention/open.ts'
 
 /** The first message to the worker: its settings. */
 export type WorkerSettings = {
@@ -28,6 +29,8 @@ export type WorkerSettings = {
   dimensionValues?: number | undefined
   /** The size of a segment of the log; the default if absent. */
   segmentBytes?: number | undefined
+  /** Where old segments are; none if absent. */
+  archive?: ArchiveOptions
 }
 
 /** Why an event can't be folded. If it is unknown, a newer release may be able to fold it. */

@@ -5,7 +5,8 @@
  * because the others are colocated with it.
  */
 export const DISTRIBUTED_TABLES = [
-  ...['events', 'shards', 'segments', 'packed_keys', 'tiles', 'checkpoints', 'parked_events'],
+  ...['events', 'shards', 'segments', 'archived_segments', 'packed_keys', 'tiles'],
+  ...['checkpoints', 'parked_events'],
   ...['api_key_counters', 'provider_group_counters', 'key_counters'],
   ...['api_key_usage', 'provider_group_usage', 'key_usage', 'key_period_usage'],
   ...['api_key_backdated_usage', 'provider_group_backdated_usage', 'key_backdated_usage'],

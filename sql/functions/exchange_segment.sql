@@ -1,0 +1,28 @@
+-- Puts the table `<p_table>_next` into the place of a partition of the log, which is dropped. Only
+-- the owner may call it. It reads the new table, unless a constraint proves that all its rows belong
+-- there.
+--
+-- Lock: the parent of the partition, until commit.
+create or replace function exchange_segment(p_table text) returns void
+language plpgsql
+set search_path from current as $$
+declare
+  v_next text := p_table || '_next';
+  v_parent regclass;
+  v_bound text;
+begin
+  select i.inhparent::regclass, pg_get_expr(c.relpartbound, c.oid) into strict v_parent, v_bound
+  from pg_class c
+    join pg_inherits i on i.inhrelid = c.oid
+  where c.oid = to_regclass(quote_ident(p_table));
+
+  execute format(
+    'create trigger events_refuse_truncate before truncate on %I
+       for each statement execute function refuse_change()', v_next
+  );
+  execute format('alter table %s detach partition %I', v_parent, p_table);
+  execute format('drop table %I', p_table);
+  execute format('alter table %I rename to %I', v_next, p_table);
+  execute format('alter table %s attach partition %I %s', v_parent, p_table, v_bound);
+end
+$$;

@@ -1,0 +1,49 @@
+import { useArchive } from '../log/archived.ts'
+import { openLoading, type Pools, type ServerAddress } from '../platform/postgres/pool.ts'
+import { BlockCache } from '../segment-files/cache.ts'
+import { openStore } from '../segment-files/open-store.ts'
+import type { SegmentStore } from '../segment-files/stores/store.ts'
+import { ArchivedEvents } from './archived-events.ts'
+import { Registry } from './registry.ts'
+
+/** Where the archive is, and how it is used. */
+export type ArchiveOptions = {
+  /** A URL that `openStore` takes; null if there is no archive. */
+  url: string | null
+  /** For how many days the database keeps flushes that the archive has; null for all days. */
+  keepDays: number | null
+  /** The folder in which fetched parts of the archive are kept, and how many bytes of them. */
+  cacheFolder: string
+  cacheBytes: number
+}
+
+/** No archive: what has left the database can't be read. */
+export const NO_ARCHIVE: ArchiveOptions = {
+  ...{ url: null, keepDays: null, cacheFolder: '', cacheBytes: 0 },
+}
+
+/** The archive as it is used by a process. */
+export type OpenedArchive = {
+  registry: Registry
+  /** Null if there is none. */
+  store: SegmentStore | null
+  close(): Promise<void>
+}
+
+/**
+ * Makes reads of the log on these pools find what is in the archive. Whatever opens pools to read
+ * the log has to do so. Throws UserError if the URL names no store.
+ */
+export function openArchive(
+  address: ServerAddress,
+  { append, project, read, control, session }: Pools,
+  { url, cacheFolder, cacheBytes }: ArchiveOptions,
+): OpenedArchive {
+  const store = url === null ? null : openStore(url)
+  const cache = store === null ? null : new BlockCache(cacheFolder, cacheBytes)
+  const loading = openLoading(address)
+  const registry = new Registry(control)
+  const events = new ArchivedEvents({ registry, loading, store, cache })
+  useArchive([append, project, read, control, session], events)
+  return { registry, store, close: () => loading.end({ timeout: 1 }) }
+}

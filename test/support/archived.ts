@@ -1,0 +1,81 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { readHead } from '../../src/log/read.ts'
+import { openPools } from '../../src/platform/postgres/pool.ts'
+import { integrateEvents } from '../../src/proofs/transparency/integrate.ts'
+import { leaveSegment, markLeaving } from '../../src/retention/leave.ts'
+import type { ArchiveOptions } from '../../src/retention/open.ts'
+import { writeSegment } from '../../src/retention/write.ts'
+import { openStore } from '../../src/segment-files/open-store.ts'
+import { packShard } from '../../src/segments/packing.ts'
+import type { TestDatabase } from './server.ts'
+import { until } from './until.ts'
+
+/** An archive in a temporary folder. */
+export async function makeArchive(): Promise<ArchiveOptions & { remove(): Promise<void> }> {
+  const folder = await mkdtemp(join(tmpdir(), 'tallybook-archive-'))
+  const segments = join(folder, 'segments')
+  // As an operator would mount it: the store creates no folder for itself.
+  await mkdir(segments)
+  const url = pathToFileURL(segments).href
+  return {
+    url,
+    ...{ keepDays: null, cacheFolder: join(folder, 'cache'), cacheBytes: 2 ** 26 },
+    remove: () => rm(folder, { recursive: true, force: true }),
+  }
+}
+
+/** Gives a database with an empty log segments of so many positions. */
+export async function useSmallSegments(
+  { owner }: TestDatabase,
+  shards: number,
+  positions = 64,
+  segments = 40,
+): Promise<void> {
+  for (let shard = 0; shard < shards; shard++) {
+    await owner.unsafe(`
+      drop table events_${shard}_0;
+      delete from segments where shard = ${shard};
+      select create_segment(${shard}, n * ${positions}, ${positions})
+      from generate_series(0, ${segments - 1}) n`)
+  }
+}
+
+/** Moves all full segments of a shard to the archive. Returns how many there are. */
+export async function archiveFull(
+  database: TestDatabase,
+  shard: number,
+  { url }: ArchiveOptions,
+): Promise<number> {
+  const { owner, address } = database
+  await packShard(owner, address, shard)
+  while ((await integrateEvents(owner, shard)) > 0);
+  const head = await readHead(owner, shard)
+  const full = await owner<{ first: string; end: string }[]>`
+    select g.first_position as first, g.end_position as end
+    from segments g
+    where g.shard = ${shard} and g.end_position <= ${head}
+      and not exists (
+        select from archived_segments a
+        where a.shard = g.shard and a.first_position = g.first_position
+      )
+    order by g.first_position`
+  const pools = openPools(address, 1)
+  try {
+    const options = { sql: pools.read, owner, store: openStore(url!) }
+    for (const row of full) {
+      const [first, end] = [Number(row.first), Number(row.end)]
+      const result = await writeSegment({ shard, first, end }, options)
+      if (result.kind !== 'written') throw new Error(result.failure.reason)
+      await markLeaving(owner, shard, first)
+    }
+    for (const { first } of full) {
+      await until(() => leaveSegment(owner, shard, Number(first), 0))
+    }
+  } finally {
+    await pools.close()
+  }
+  return full.length
+}
