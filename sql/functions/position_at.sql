@@ -1,7 +1,7 @@
--- Returns the first position of a shard recorded at p_at or later, of those from p_low up to p_high,
--- exclusive; p_high if there is none. By default it looks through the whole log. Bisects, as
--- recorded_at never decreases within a shard: this takes some 30 index probes however long the log
--- is, and needs no index on recorded_at. All events of the range must be in the database.
+-- Returns the first position of a shard recorded at p_at or later, of those from p_low up to
+-- p_high, exclusive; p_high if there is none. By default it looks through the whole log. All events
+-- of the range must be in the database. Bisects, as recorded_at never decreases within a shard:
+-- this takes some 30 index probes however long the log is, and needs no index on recorded_at.
 create or replace function position_at(
   p_shard integer,
   p_at timestamptz,

@@ -13,8 +13,8 @@ export type Window = Omit<Stretch, 'shard'> & {
 }
 
 /**
- * What has left the database. The core knows only that flushes of some spans are elsewhere, and that
- * someone can load them into a connection's `events`.
+ * What has left the database. The core knows only that flushes of some spans are elsewhere, and
+ * that someone can load them into a connection's `events`.
  */
 export type EventArchive = {
   /** Returns the spans of a shard whose events have to be loaded, in order. */
@@ -29,6 +29,8 @@ export type EventArchive = {
    * time is formatted as by `toRecordedAt`.
    */
   positionAt(shard: number, span: Span, at: string): Promise<number>
+  /** Asks the database if an event has left it by now. */
+  hasLeft(shard: number, position: number): Promise<boolean>
 }
 
 const archives = new WeakMap<Sql, EventArchive>()
@@ -36,6 +38,12 @@ const archives = new WeakMap<Sql, EventArchive>()
 /** Makes reads of the log on these pools, and in their transactions, find what has left it. */
 export function useArchive(pools: Iterable<Sql>, archive: EventArchive): void {
   for (const pool of pools) archives.set(pool, archive)
+}
+
+/** Makes reads on a replica's pool find what has left the log, as those on the primary's do. */
+export function shareArchive(primary: Sql, replica: Sql): void {
+  const archive = archives.get(primary)
+  if (archive !== undefined) archives.set(replica, archive)
 }
 
 /** Returns what `useArchive` was given for a pool or a transaction of one; null if nothing. */

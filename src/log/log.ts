@@ -1,6 +1,7 @@
 import type { PostedFlush } from '../events/flush.ts'
 import { shardOfKey } from '../events/shard-of-key.ts'
-import { type AppenderOptions, ShardAppender } from './append.ts'
+import { ShardAppender } from './append.ts'
+import type { AppenderOptions } from './appender-options.ts'
 import type { AppendOutcome } from './queue.ts'
 
 /**

@@ -3,7 +3,8 @@ import type { LeafEvent } from '../events/leaf.ts'
 import type { Positions } from '../events/positions.ts'
 import type { Sql, Transaction } from '../platform/postgres/pool.ts'
 import { toMicroseconds } from '../platform/postgres/timestamp.ts'
-import { archiveOf, openWindow, readAt } from './archived.ts'
+import { openWindow, readAt } from './archived.ts'
+import { readPositionAt } from './position-at.ts'
 
 /** Limits of one read: at most `rows` events, and about `bytes` of payload; at least one event. */
 export type ReadLimits = { rows: number; bytes: number }
@@ -137,42 +138,6 @@ async function selectInWindow(
   return rows.map(toStoredEvent)
 }
 
-/**
- * Returns the first position of a shard recorded at `at` or later. A statement of its own: on
- * Citus, a function that reads the log can't run inside a statement that reads it, too.
- */
-export async function readPositionAt(
-  sql: Sql | Transaction,
-  shard: number,
-  at: string,
-): Promise<number> {
-  const archive = archiveOf(sql)
-  const spans = (await archive?.spans(shard)) ?? []
-  const recorded = spans.length === 0 ? at : await toRecordedAt(sql, at)
-  let low = 0
-  for (const span of spans) {
-    if (low < span.first) {
-      const found = await bisect(sql, shard, at, { first: low, end: span.first })
-      if (found < span.first) return found
-    }
-    const found = await archive!.positionAt(shard, span, recorded)
-    if (found < span.end) return found
-    low = span.end
-  }
-  return bisect(sql, shard, at, { first: low, end: null })
-}
-
-async function bisect(
-  sql: Sql | Transaction,
-  shard: number,
-  at: string,
-  { first, end }: { first: number; end: number | null },
-): Promise<number> {
-  const [row] = await sql<{ position: string }[]>`
-    select position_at(${shard}, ${at}::timestamptz, ${first}, ${end}::bigint) as position`
-  return Number(row!.position)
-}
-
 /** Returns when an event was recorded, formatted by `recordedAt`, or null if there is no event. */
 export async function readRecordedAt(
   sql: Sql | Transaction,
@@ -184,16 +149,11 @@ export async function readRecordedAt(
     shard,
     position,
     (source) => source<{ recorded_at: string }[]>`
-      select ${recordedAt(sql)} from events e where e.shard = ${shard} and e.position = ${position}`,
+      select ${recordedAt(sql)}
+      from events e
+      where e.shard = ${shard} and e.position = ${position}`,
   )
   return row?.recorded_at ?? null
-}
-
-/** Formats a time like `recordedAt`, rounded as the log rounds. */
-export async function toRecordedAt(sql: Sql | Transaction, moment: string): Promise<string> {
-  const [row] = await sql<{ recorded_at: string }[]>`
-    select ${recordedAt(sql)} from (select ${moment}::timestamptz as recorded_at) e`
-  return row!.recorded_at
 }
 
 /**

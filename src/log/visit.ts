@@ -1,6 +1,7 @@
 import type { StoredEvent } from '../events/event.ts'
+import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import type { Fragment, Sql, Transaction } from '../platform/postgres/pool.ts'
-import { openWindow, type Stretch } from './archived.ts'
+import { archiveOf, openWindow, type Stretch } from './archived.ts'
 import { type ReadRange, recordedAt } from './read.ts'
 
 /** The part of an event that a fold reads. The payload is UTF-8, or null if it was too large. */
@@ -41,18 +42,44 @@ export async function visitEvents(
   condition: Fragment | null = null,
 ): Promise<number> {
   let events = 0
+  let isComplete = condition === null && archiveOf(sql) !== null
   for (let last = after; last < through && events < limit; ) {
     const left = limit - events
     // A condition may leave most of what is loaded out.
     const wanted = condition === null ? left : Number.POSITIVE_INFINITY
     const window = await openWindow(sql, { shard, after: last, through }, wanted)
     const stretch = { shard, after: last, through: window.through }
-    events += await window.read((source) =>
-      visitWindow(source, stretch, left, visit, smallOnly, condition ?? sql`true`),
-    )
-    last = window.through
+    const check = (event: FoldableEvent) => {
+      if (isComplete && event.position !== last + 1) throw new Gap()
+      visit(event)
+      events++
+      last = event.position
+    }
+    try {
+      await window.read((source) =>
+        visitWindow(source, stretch, left, check, smallOnly, condition ?? sql`true`),
+      )
+      last = window.through
+    } catch (error) {
+      if (!(error instanceof Gap)) throw error
+      await refuseLeft(sql, shard, last + 1)
+      // The log is damaged: it is read as it is.
+      isComplete = false
+    }
   }
   return events
+}
+
+/** An event is missing between two others. */
+class Gap extends Error {}
+
+/**
+ * Throws TemporarilyUnavailable if an event has left the database since a read looked for it there:
+ * this process was held up for minutes.
+ */
+async function refuseLeft(sql: Sql | Transaction, shard: number, position: number): Promise<void> {
+  if (!(await archiveOf(sql)!.hasLeft(shard, position))) return
+  throw new TemporarilyUnavailable('log changed', 1, 'Events have left the database. Retry.')
 }
 
 async function visitWindow(
@@ -62,8 +89,7 @@ async function visitWindow(
   visit: (event: FoldableEvent) => void,
   smallOnly: boolean,
   condition: Fragment,
-): Promise<number> {
-  let events = 0
+): Promise<void> {
   const rows = sql`
     select
       e.position, e.type, e.version, ${recordedAt(sql)}, encode(e.payload_sha256, 'hex'),
@@ -76,7 +102,6 @@ async function visitWindow(
   await rows.forEach((row) => {
     // The driver's types don't cover rows as arrays of columns.
     const [position, type, version, at, sha256, payload = null] = row as unknown as Buffer[]
-    events++
     visit({
       position: Number(position!.toString('latin1')),
       type: type!.toString('latin1'),
@@ -87,5 +112,4 @@ async function visitWindow(
       payload,
     })
   })
-  return events
 }

@@ -1,4 +1,4 @@
-import { readPositionAt } from '../log/read.ts'
+import { readPositionAt } from '../log/position-at.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
 
 /** The source of a change by which the service registered keys: this, and the token's name. */

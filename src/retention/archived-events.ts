@@ -68,6 +68,13 @@ export class ArchivedEvents implements EventArchive {
     return this.#reading(found, (segment) => segment.positionAt(at))
   }
 
+  async hasLeft(shard: number, position: number): Promise<boolean> {
+    const { registry } = this.options
+    await registry.refresh()
+    const segments = await registry.of(shard)
+    return segments.some(({ first, end }) => position >= first && position < end)
+  }
+
   async #reading<Value>(
     segment: ArchivedSegment,
     read: (segment: Segment) => Promise<Value>,

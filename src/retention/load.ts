@@ -7,9 +7,9 @@ const SEPARATOR = '\x1e'
 
 /**
  * Runs `read` in a transaction whose `events` has these events of one shard, and no others: a
- * temporary table hides the log. So every statement that reads the log reads them as well. Functions
- * that read the log still read the log: they have the name of the schema. The pool must not prepare
- * statements, because a prepared one keeps the table that it was planned for.
+ * temporary table hides the log. So every statement that reads the log reads them as well.
+ * Functions still read the log. The pool must not prepare statements, because a prepared one keeps
+ * the table that it was planned for.
  */
 export async function readLoaded<Value>(
   sql: Sql,
@@ -46,6 +46,7 @@ async function insert(transaction: Transaction, events: readonly StoredEvent[]):
         ),
         string_to_table(${payloads}::text, ${SEPARATOR}::text)
       ) as f(
-        shard, position, type, version, recorded_at, source, idempotency_key, payload_sha256, payload
+        shard, position, type, version, recorded_at, source, idempotency_key, payload_sha256,
+        payload
       )`
 }

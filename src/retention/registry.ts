@@ -62,14 +62,16 @@ type Row = {
   left_at: string | null
 }
 
-/**
- * Milliseconds that reads rely on what they know of the archive. Segments leave the database a
- * minute after they are marked (LEAVING_MS), so no read looks for them there by then.
- */
-const MAX_AGE_MS = 10_000
+/** Milliseconds after which reads ask again what is in the archive, and after which they wait. */
+const REFRESH_MS = 10_000
+const MAX_AGE_MS = 30_000
 
-/** Milliseconds for which a segment is marked before its flushes leave the database. */
-export const LEAVING_MS = 60_000
+/**
+ * Milliseconds for which a segment is marked before its flushes leave the database. A read that was
+ * decided when it was not marked waits for a connection in between, and an event loop may be held
+ * up: by then none looks for them in the database.
+ */
+export const LEAVING_MS = 300_000
 
 /** Knows which segments are read from the archive. */
 export class Registry {
@@ -85,12 +87,11 @@ export class Registry {
    */
   async of(shard: number): Promise<readonly ArchivedSegment[]> {
     const age = performance.now() - this.#readAt
-    if (age > MAX_AGE_MS) {
+    if (age > REFRESH_MS) {
       this.#reading ??= this.refresh().finally(() => {
         this.#reading = null
       })
-      // Until half of the time is over, reads don't wait for it.
-      if (age > LEAVING_MS / 2) await this.#reading
+      if (age > MAX_AGE_MS) await this.#reading
       else this.#reading.catch(() => {})
     }
     return this.#segments.get(shard) ?? NONE

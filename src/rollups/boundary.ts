@@ -1,4 +1,5 @@
-import { readPositionAt, readRecordedAt } from '../log/read.ts'
+import { readPositionAt } from '../log/position-at.ts'
+import { readRecordedAt } from '../log/read.ts'
 import type { Fragment, Sql, Transaction } from '../platform/postgres/pool.ts'
 import { beforeBlock } from '../read-model/projections/backdated.ts'
 import type { Rows } from './move-rows.ts'

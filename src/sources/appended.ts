@@ -1,4 +1,4 @@
-import type { AppendedBatch } from '../log/append.ts'
+import type { AppendedBatch } from '../log/appender-options.ts'
 import { identityOf } from '../log/read.ts'
 import { changesOf, type Part } from './change.ts'
 

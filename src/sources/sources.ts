@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { AppendedBatch } from '../log/append.ts'
+import type { AppendedBatch } from '../log/appender-options.ts'
 import { readHeads, readIdentity } from '../log/read.ts'
 import { Poll } from '../platform/async/poll.ts'
 import { SingleFlight } from '../platform/async/single-flight.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import type { AppendedBatch } from '../../src/log/append.ts'
+import type { AppendedBatch } from '../../src/log/appender-options.ts'
 import { Appended } from '../../src/sources/appended.ts'
 
 // Flushes that this process has appended, until they are folded.

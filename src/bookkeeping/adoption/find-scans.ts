@@ -1,5 +1,5 @@
 import type { UnknownKind } from '../../events/unknown.ts'
-import { readPositionAt } from '../../log/read.ts'
+import { readPositionAt } from '../../log/position-at.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
 import { toArray, toTextArray } from '../../read-model/projections/array.ts'
 import { bookkeeping } from '../../read-model/projections/bookkeeping.ts'

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { shareArchive } from '../../log/archived.ts'
 import { Poll } from '../../platform/async/poll.ts'
 import type { Intervals } from '../../platform/intervals.ts'
 import {
@@ -86,7 +87,7 @@ export class Replica {
   readonly #poll: Poll
 
   constructor(private readonly options: ReplicaOptions) {
-    this.#pools = openReplicaPools(options.address)
+    this.#pools = openPools(options)
     this.#watch = new ProgressWatch(
       () => readProgress(this.#pools.poll),
       () => void this.poll(),
@@ -203,12 +204,18 @@ export class Replica {
   #renewPools(): void {
     const old = this.#pools
     this.#isShared = null
-    this.#pools = openReplicaPools(this.options.address)
+    this.#pools = openPools(this.options)
     const unavailable = new TemporarilyUnavailable('the replica is unavailable')
     for (const end of [...this.#running]) end(unavailable)
     this.#watch.cancelAll()
     void closePools(old, 0).catch(() => {})
   }
+}
+
+function openPools({ address, primary }: ReplicaOptions): ReplicaPools {
+  const pools = openReplicaPools(address)
+  shareArchive(primary.sql, pools.read)
+  return pools
 }
 
 /**

@@ -4,6 +4,7 @@ import type { Tokens } from '../../auth/tokens.ts'
 import type { ReadRequirement } from '../../cluster/replicas/progress.ts'
 import type { Reads } from '../../cluster/replicas/reads.ts'
 import type { Positions } from '../../events/positions.ts'
+import { toRecordedAt } from '../../log/position-at.ts'
 import {
   narrow,
   type ReadFilter,
@@ -11,7 +12,6 @@ import {
   readHeads,
   readIdentity,
   selectEvents,
-  toRecordedAt,
 } from '../../log/read.ts'
 import type { Intervals } from '../../platform/intervals.ts'
 import { isUnavailable } from '../../platform/postgres/errors.ts'

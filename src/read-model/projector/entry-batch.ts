@@ -1,4 +1,4 @@
-import type { AppendedBatch } from '../../log/append.ts'
+import type { AppendedBatch } from '../../log/appender-options.ts'
 import { contentOf, type Entry } from '../projections/entry.ts'
 
 /** The events of one commit, as every batch folds them; see AppendedBatch. */

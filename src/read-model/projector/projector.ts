@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { Positions } from '../../events/positions.ts'
-import type { AppendedBatch } from '../../log/append.ts'
+import type { AppendedBatch } from '../../log/appender-options.ts'
 import { readHeads } from '../../log/read.ts'
 import { SingleFlight } from '../../platform/async/single-flight.ts'
 import { INTERVALS, type Intervals } from '../../platform/intervals.ts'

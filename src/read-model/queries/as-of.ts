@@ -1,5 +1,6 @@
 import type { Location, Positions } from '../../events/positions.ts'
-import { readHeads, readPositionAt, readRecordedAt } from '../../log/read.ts'
+import { readPositionAt } from '../../log/position-at.ts'
+import { readHeads, readRecordedAt } from '../../log/read.ts'
 import { Semaphore } from '../../platform/async/semaphore.ts'
 import { inSnapshot, type Pools, type Sql, type Transaction } from '../../platform/postgres/pool.ts'
 import type { UsageRow } from '../projections/usage.ts'
