@@ -33,7 +33,7 @@ const ERRORS = {
 /** The `error` values of a status that every route that checks a token can answer. */
 const COMMON_VALUES: { [Status in keyof typeof ERRORS]?: string[] } = {
   429: ['too many requests', 'too many unknown tokens'],
-  503: ['database unavailable', 'busy'],
+  503: ['database unavailable', 'archive unavailable', 'busy'],
 }
 
 /** The values of a 503 that a read of counters or usage can answer besides. */

@@ -92,6 +92,10 @@ export function flushes(guard: ReturnType<typeof auth>, options: FlushOptions) {
     )
 }
 
+/** The key may be that of a flush that has left the database, and can't be compared now. */
+const archiveUnavailable = () =>
+  unavailable('archive unavailable', 10, 'The first attempt may be in the archive. Retry.')
+
 /** Characters of an undeclared name that are shown. */
 const NAME_LENGTH = 80
 
@@ -127,6 +131,7 @@ function answer(outcome: AppendOutcome, headers: Record<string, string | number>
         `counted_at is before ${outcome.earliest}, or more than 5 minutes ahead of the clock here.`,
       )
     case 'unavailable':
+      if (outcome.reason === 'archive') throw archiveUnavailable()
       throw unavailable('log unavailable')
     default:
       return outcome satisfies never
