@@ -1990,6 +1990,10 @@ begin
       and (
         a.leaving_at is null or a.left_at is not null
         or g.packed_through < g.end_position - 1
+        -- The newest event never leaves: appends continue behind it.
+        or not exists (
+          select from events e where e.shard = g.shard and e.position >= g.end_position
+        )
         or coalesce((
           select t.number * 256 + octet_length(t.hashes) / 32
           from tiles t

@@ -2,8 +2,8 @@ import { isLockTimeout } from '../platform/postgres/errors.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
 import { LEAVING_MS } from './registry.ts'
 
-/** How long (ms) the exchange of a segment may wait for a lock, behind which others wait. */
-const LOCK_MS = 500
+/** How long (ms) the exchange of a segment may wait for a lock, behind which flushes wait. */
+const LOCK_MS = 100
 
 /** Marks a segment of the archive: reads take its events from there. */
 export async function markLeaving(owner: Sql, shard: number, first: number): Promise<void> {
