@@ -16,6 +16,8 @@ create table archived_segments (
   written_at timestamptz not null,
   leaving_at timestamptz,
   left_at timestamptz,
+  -- When it was brought back: it is kept from then on as if it were new.
+  restored_at timestamptz,
   primary key (shard, first_position),
   check (end_position > first_position),
   check (leaving_at is not null or left_at is null)

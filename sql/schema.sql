@@ -209,6 +209,7 @@ create table archived_segments (
   written_at timestamp with time zone not null,
   leaving_at timestamp with time zone,
   left_at timestamp with time zone,
+  restored_at timestamp with time zone,
   constraint archived_segments_check CHECK ((end_position > first_position)),
   constraint archived_segments_check1 CHECK (((leaving_at IS NOT NULL) OR (left_at IS NULL))),
   constraint archived_segments_index_sha256_check CHECK ((octet_length(index_sha256) = 32)),
@@ -1440,6 +1441,20 @@ begin
 end
 $function$
 
+-- function bound_segment(text)
+CREATE OR REPLACE FUNCTION tallybook.bound_segment(p_table text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
+AS $function$
+begin
+  execute format(
+    'alter table %I add constraint events_of_partition check (%s)',
+    p_table || '_next', pg_get_partition_constraintdef(to_regclass(quote_ident(p_table)))
+  );
+end
+$function$
+
 -- function check_clock(timestamp with time zone,interval)
 CREATE OR REPLACE FUNCTION tallybook.check_clock(p_clock timestamp with time zone, p_tolerance interval)
  RETURNS void
@@ -1453,6 +1468,32 @@ begin
     raise exception 'the clock of the database says %, that of the service %', v_clock, p_clock
       using errcode = 'TB002';
   end if;
+end
+$function$
+
+-- function copy_segment(text)
+CREATE OR REPLACE FUNCTION tallybook.copy_segment(p_table text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
+AS $function$
+declare
+  v_next text := p_table || '_next';
+begin
+  execute format(
+    'create table %I (
+       like events including defaults including constraints including storage including indexes
+     )', v_next
+  );
+  execute format(
+    'insert into %I
+     select e.* from %I e where e.type not in (''ApiKeyStatsFlushed'', ''KeyStatsFlushed'')',
+    v_next, p_table
+  );
+  execute format(
+    'create trigger events_refuse_truncate before truncate on %I
+       for each statement execute function refuse_change()', v_next
+  );
 end
 $function$
 
@@ -1624,14 +1665,11 @@ begin
     join pg_inherits i on i.inhrelid = c.oid
   where c.oid = to_regclass(quote_ident(p_table));
 
-  execute format(
-    'create trigger events_refuse_truncate before truncate on %I
-       for each statement execute function refuse_change()', v_next
-  );
   execute format('alter table %s detach partition %I', v_parent, p_table);
   execute format('drop table %I', p_table);
   execute format('alter table %I rename to %I', v_next, p_table);
   execute format('alter table %s attach partition %I %s', v_parent, p_table, v_bound);
+  execute format('alter table %I drop constraint events_of_partition', p_table);
 end
 $function$
 
@@ -2015,15 +2053,8 @@ begin
     return false;
   end if;
 
-  execute format(
-    'create table %I (like events including defaults including constraints including storage)',
-    v_table || '_next'
-  );
-  execute format(
-    'insert into %I
-     select e.* from %I e where e.type not in (''ApiKeyStatsFlushed'', ''KeyStatsFlushed'')',
-    v_table || '_next', v_table
-  );
+  perform copy_segment(v_table);
+  perform bound_segment(v_table);
   perform exchange_segment(v_table);
   update archived_segments a
   set left_at = clock_timestamp()

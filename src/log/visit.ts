@@ -49,8 +49,11 @@ export async function visitEvents(
     const wanted = condition === null ? left : Number.POSITIVE_INFINITY
     const window = await openWindow(sql, { shard, after: last, through }, wanted)
     const stretch = { shard, after: last, through: window.through }
+    let hasGap = false
     const check = (event: FoldableEvent) => {
-      if (isComplete && event.position !== last + 1) throw new Gap()
+      // More rows of the same statement may arrive after it has failed.
+      hasGap ||= isComplete && event.position !== last + 1
+      if (hasGap) throw new Gap()
       visit(event)
       events++
       last = event.position

@@ -3,7 +3,7 @@ import type { Sql } from '../platform/postgres/pool.ts'
 import { LEAVING_MS } from './registry.ts'
 
 /** How long (ms) the exchange of a segment may wait for a lock, behind which flushes wait. */
-const LOCK_MS = 100
+export const LOCK_MS = 100
 
 /** Marks a segment of the archive: reads take its events from there. */
 export async function markLeaving(owner: Sql, shard: number, first: number): Promise<void> {

@@ -18,7 +18,7 @@ export async function readLoaded<Value>(
 ): Promise<Value> {
   return transact(sql, 'read write', async (transaction) => {
     await transaction.unsafe(CREATE)
-    await insert(transaction, events)
+    await insertEvents(transaction, 'events', events)
     return await read(transaction)
   })
 }
@@ -29,11 +29,16 @@ const CREATE = `
     like tallybook.events including storage, primary key (shard, position)
   ) on commit drop`
 
-async function insert(transaction: Transaction, events: readonly StoredEvent[]): Promise<void> {
+/** Inserts events of the archive into a table with the columns of the log. */
+export async function insertEvents(
+  transaction: Transaction,
+  table: string,
+  events: readonly StoredEvent[],
+): Promise<void> {
   const leaves = `[${events.map((event) => toLeaf(event)).join(',')}]`
   const payloads = events.map(({ payload }) => payload).join(SEPARATOR)
   await transaction`
-    insert into events (
+    insert into ${transaction(table)} (
       shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
     )
     select
