@@ -78,6 +78,10 @@ export const COMMANDS: Record<string, Command> = {
     load: () => import('./audit.ts').then(({ audit: run, USAGE: usage }) => ({ run, usage })),
     help: 'audit         verify a log from the outside: its signatures, events and totals',
   },
+  segments: {
+    load: () => import('./segments.ts').then(({ segments: run, USAGE: usage }) => ({ run, usage })),
+    help: 'segments      list the segments of the log, and move them to the archive and back',
+  },
   verify: {
     load: () => import('./verify.ts').then(({ verify: run, USAGE: usage }) => ({ run, usage })),
     help: 'verify        check the whole database, or an archive',

@@ -7,7 +7,12 @@ import { EMBEDDED } from './shipped/embedded.ts'
 const STOP_MS = 5_000
 
 /** The database that a job works on, and the logger for its output. */
-export type JobOptions = { address: ServerAddress; logger: Logger }
+export type JobOptions = {
+  address: ServerAddress
+  logger: Logger
+  /** Variables besides those of this process. */
+  env?: Record<string, string>
+}
 
 /** A command of this program that runs alongside the service, in a separate process. */
 export type Job = {
@@ -22,10 +27,10 @@ export type Job = {
  * that serves requests. The job ends when the service does, even if the service is killed. Its
  * stderr goes to the log.
  */
-export function startJob(args: string[], { address, logger }: JobOptions): Job {
+export function startJob(args: string[], { address, logger, env = {} }: JobOptions): Job {
   const program = EMBEDDED === null ? ['--no-orphans', join(import.meta.dir, '../main.ts')] : []
   const child = Bun.spawn([process.execPath, ...program, ...args], {
-    env: { ...process.env, TALLYBOOK_DATABASE_ADDRESS: JSON.stringify(address) },
+    env: { ...process.env, ...env, TALLYBOOK_DATABASE_ADDRESS: JSON.stringify(address) },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const log = logger.child({ job: args[0] })

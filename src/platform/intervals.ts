@@ -41,6 +41,14 @@ export type Intervals = {
     /** How often to look for full segments, whose idempotency keys are packed. */
     pollIntervalMs: number
   }
+  archive: {
+    /** How often to look for segments that can be moved to the archive, or out of the database. */
+    pollIntervalMs: number
+    /** How often reads ask which segments are read from the archive. */
+    refreshMs: number
+    /** In what time each file of the archive is checked once. */
+    checkEachMs: number
+  }
   projector: {
     /**
      * How often to poll for what other processes have appended or folded; also the longest delay
@@ -145,6 +153,7 @@ export const INTERVALS: Intervals = {
   // An append that finds none creates it at once.
   segments: { pollIntervalMs: 5_000 },
   packing: { pollIntervalMs: 60_000 },
+  archive: { pollIntervalMs: 60_000, refreshMs: 10_000, checkEachMs: 86_400_000 },
   projector: { pollIntervalMs: 1_000, helpAfterMs: 1_000, retryAfterMs: 200 },
   // Until a period is found, reads add up what was used in it: seconds of usage if it has just
   // begun, and a month at most after a change of the catalog.

@@ -1,4 +1,5 @@
 import { useArchive } from '../log/archived.ts'
+import { INTERVALS } from '../platform/intervals.ts'
 import { openLoading, type Pools, type ServerAddress } from '../platform/postgres/pool.ts'
 import { BlockCache } from '../segment-files/cache.ts'
 import { openStore } from '../segment-files/open-store.ts'
@@ -25,6 +26,7 @@ export const NO_ARCHIVE: ArchiveOptions = {
 /** The archive as it is used by a process. */
 export type OpenedArchive = {
   registry: Registry
+  events: ArchivedEvents
   /** Null if there is none. */
   store: SegmentStore | null
   close(): Promise<void>
@@ -38,12 +40,13 @@ export function openArchive(
   address: ServerAddress,
   { append, project, read, control, session }: Pools,
   { url, cacheFolder, cacheBytes }: ArchiveOptions,
+  { refreshMs } = INTERVALS.archive,
 ): OpenedArchive {
   const store = url === null ? null : openStore(url)
   const cache = store === null ? null : new BlockCache(cacheFolder, cacheBytes)
   const loading = openLoading(address)
-  const registry = new Registry(control)
+  const registry = new Registry(control, refreshMs)
   const events = new ArchivedEvents({ registry, loading, store, cache })
   useArchive([append, project, read, control, session], events)
-  return { registry, store, close: () => loading.end({ timeout: 1 }) }
+  return { registry, store, events, close: () => loading.end({ timeout: 1 }) }
 }

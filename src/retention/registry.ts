@@ -62,8 +62,7 @@ type Row = {
   left_at: string | null
 }
 
-/** Milliseconds after which reads ask again what is in the archive, and after which they wait. */
-const REFRESH_MS = 10_000
+/** Milliseconds after which reads wait for an answer to what is in the archive. */
 const MAX_AGE_MS = 30_000
 
 /**
@@ -79,7 +78,11 @@ export class Registry {
   #readAt = Number.NEGATIVE_INFINITY
   #reading: Promise<void> | null = null
 
-  constructor(private readonly sql: Sql) {}
+  /** Asks again after `refreshMs`. */
+  constructor(
+    private readonly sql: Sql,
+    private readonly refreshMs: number,
+  ) {}
 
   /**
    * Returns the segments of a shard that are read from the archive, in order. Throws
@@ -87,7 +90,7 @@ export class Registry {
    */
   async of(shard: number): Promise<readonly ArchivedSegment[]> {
     const age = performance.now() - this.#readAt
-    if (age > REFRESH_MS) {
+    if (age > this.refreshMs) {
       this.#reading ??= this.refresh().finally(() => {
         this.#reading = null
       })

@@ -3,7 +3,8 @@ import type { StoredEvent } from '../events/event.ts'
 import { selectEvents } from '../log/read.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
 import { formatHash } from '../proofs/merkle/hash.ts'
-import { readPeaks, readRoot } from '../proofs/merkle/prove.ts'
+import { proveConsistency, readPeaks, readRoot } from '../proofs/merkle/prove.ts'
+import type { SignedTreeHead } from '../proofs/merkle/tree-head.ts'
 import { readTiles } from '../proofs/transparency/tiles.ts'
 import type { SegmentFailure } from '../segment-files/failure.ts'
 import { putSegment } from '../segment-files/put.ts'
@@ -21,9 +22,8 @@ export type WriteOptions = {
   sql: Sql
   owner: Sql
   store: SegmentStore
-  /** The origin of the log, and its signed head for the file. */
-  origin?: string | null
-  signedHead?: SegmentPlan['signedHead']
+  /** A signed head of a tree that contains the segment, for the file; null for none. */
+  head: SignedTreeHead | null
   signal?: AbortSignal
 }
 
@@ -37,13 +37,16 @@ const PAGE = { rows: 2_000, bytes: 4 * 1024 * 1024 }
  */
 export async function writeSegment(
   segment: FullSegment,
-  { sql, owner, store, origin = null, signedHead, signal }: WriteOptions,
+  { sql, owner, store, head, signal }: WriteOptions,
 ): Promise<WriteResult> {
   const { shard, first, end } = segment
   const tiles = (asked: Parameters<typeof readTiles>[2]) => readTiles(sql, shard, asked)
   const peaks = await readPeaks(first, tiles)
   const name = nameFile(segment)
-  const plan = { shard, first, end, origin, peaks, ...(signedHead && { signedHead }) }
+  const plan: SegmentPlan = { shard, first, end, origin: head?.origin ?? null, peaks }
+  if (head !== null) {
+    plan.signedHead = { note: head.note, proof: await proveConsistency(end, head.size, tiles) }
+  }
   const put = await putSegment(store, name, plan, readPages(sql, segment, signal))
   if (put.kind === 'exists') return failed(`${name} exists already`)
   if (put.kind === 'failed') {

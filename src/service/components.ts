@@ -1,6 +1,4 @@
-import type { Logger } from 'pino'
 import { version } from '../../package.json'
-import type { Role } from '../auth/roles.ts'
 import { findOpenSessions } from '../auth/sessions.ts'
 import { Tokens } from '../auth/tokens.ts'
 import { Adoptions } from '../bookkeeping/adoption/adoptions.ts'
@@ -23,69 +21,29 @@ import { refreshCatalog } from '../log/catalog/refresh.ts'
 import { Log } from '../log/log.ts'
 import { readHeads } from '../log/read.ts'
 import type { EventPlace } from '../log/visit.ts'
-import { INTERVALS, type Intervals } from '../platform/intervals.ts'
+import { INTERVALS } from '../platform/intervals.ts'
 import { Outages } from '../platform/postgres/outages.ts'
-import type { Pools, ServerAddress } from '../platform/postgres/pool.ts'
+import type { Pools } from '../platform/postgres/pool.ts'
 import { Attestations } from '../proofs/attestations/attestations.ts'
 import { Verifications } from '../proofs/integrity/scheduled/run.ts'
 import { TreeHeads } from '../proofs/transparency/heads.ts'
 import { Integrator } from '../proofs/transparency/integrator.ts'
 import { linkPreviousOrigin } from '../proofs/transparency/link-origin.ts'
 import { refuseReshardedOrigin } from '../proofs/transparency/old-origin.ts'
-import type { Origin } from '../proofs/transparency/origin.ts'
 import { ExhaustedList } from '../quota/exhausted-list.ts'
 import { Projector } from '../read-model/projector/projector.ts'
 import { AsOfQueries } from '../read-model/queries/as-of.ts'
 import { RebuildJobs } from '../read-model/rebuild/jobs.ts'
 import { Registration } from '../registration/registration.ts'
+import { Archiver } from '../retention/archiver.ts'
+import { NO_ARCHIVE, type OpenedArchive } from '../retention/open.ts'
 import { Rules } from '../rules/rules.ts'
 import { Segments } from '../segments/create.ts'
 import { extending } from '../segments/extend.ts'
 import { Sources } from '../sources/sources.ts'
-import type { Tracing } from '../tracing/open.ts'
 import { Deliverer } from '../webhooks/deliverer.ts'
-import type { Config } from './config.ts'
+import type { ServiceOptions } from './options.ts'
 import { WorkerThread } from './worker/thread.ts'
-
-export type ServiceOptions = {
-  config: Pick<
-    Config,
-    'host' | 'port' | 'shards' | 'bodyLimitBytes' | 'unknownTokens' | 'maxSubscribers'
-  > &
-    Partial<
-      Pick<
-        Config,
-        | 'basePath'
-        | 'certificate'
-        | 'trustedProxies'
-        | 'verifyAt'
-        | 'logPublic'
-        | 'attestMinutes'
-        | 'idleTimeoutSeconds'
-        | 'registerPerDay'
-        | 'countedAtDays'
-        | 'usageQuartersDays'
-        | 'dimensionValues'
-        | 'segmentBytes'
-        | 'archive'
-        | 'metricsToken'
-        | 'metricsAddress'
-        | 'slowRequestMs'
-        | 'webhookNetworks'
-      >
-    >
-  address: ServerAddress
-  /** Replicas of this server, for reads. */
-  replicas?: readonly ServerAddress[]
-  tokens: Record<Role, string>
-  /** The name and key that sign the transparency log. */
-  origin: Origin
-  /** Defaults to INTERVALS. */
-  intervals?: Intervals
-  logger: Logger
-  /** null, the default, records no traces. */
-  tracing?: Tracing | null
-}
 
 /** The most names and quarter hours of an adoption on this thread: some 10 ms of work. */
 const MAX_USED_HERE = 2_000
@@ -98,7 +56,12 @@ export type Components = Awaited<ReturnType<typeof createComponents>>
  * that processes new events. None of them runs yet. Throws UserError if the log is not the one that
  * was signed.
  */
-export async function createComponents(options: ServiceOptions, pools: Pools, reads: Reads) {
+export async function createComponents(
+  options: ServiceOptions,
+  pools: Pools,
+  reads: Reads,
+  archive: OpenedArchive,
+) {
   const { address, logger, origin, intervals = INTERVALS, tracing = null } = options
   const { shards, maxSubscribers, registerPerDay = null, countedAtDays } = options.config
   const { dimensionValues, segmentBytes } = options.config
@@ -251,7 +214,18 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
   if (tracing !== null) tracing.onDropped = (...dropped) => metrics.observeDroppedSpans(...dropped)
   const readLarge = (place: EventPlace) => worker.readParts(place)
   const history = new AsOfQueries(pools, shards, () => projector.hurrySnapshots(), readLarge)
+  const archiver = new Archiver({
+    ...{
+      address,
+      sql: pools.control,
+      owns,
+      logger,
+      pollIntervalMs: intervals.archive.pollIntervalMs,
+    },
+    archive: options.config.archive ?? NO_ARCHIVE,
+  })
   return {
+    archive: { archiver, events: archive.events },
     tracer: tracing?.tracer ?? null,
     books: new Books({
       ...{ pools, shards, projector, history },

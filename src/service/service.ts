@@ -16,9 +16,10 @@ import { sweepGenerations } from '../read-model/rebuild/generation.ts'
 import { NO_ARCHIVE, type OpenedArchive, openArchive } from '../retention/open.ts'
 import { keepRolledUp } from '../rollups/keep-rolled-up.ts'
 import { startPacking } from '../segments/packing.ts'
-import { type Components, createComponents, type ServiceOptions } from './components.ts'
+import { type Components, createComponents } from './components.ts'
 import { DEFAULT_IDLE_SECONDS } from './config.ts'
 import { Listener } from './listener.ts'
+import type { ServiceOptions } from './options.ts'
 import { createApp, createMetricsApp } from './routes.ts'
 
 const NOT_DISTRIBUTED =
@@ -61,7 +62,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   }
   const { intervals = INTERVALS } = options
   const pools = openPools(address, config.shards, intervals.database)
-  const archive = openArchive(address, pools, config.archive ?? NO_ARCHIVE)
+  const archive = openArchive(address, pools, config.archive ?? NO_ARCHIVE, intervals.archive)
   let reads: Reads | null = null
   try {
     const { replicas = [], logger } = options
@@ -91,7 +92,7 @@ async function serve(
   const { config, logger } = options
   const { host, port, shards, bodyLimitBytes, unknownTokens } = config
   const { basePath = '', metricsAddress = null, metricsToken = null } = config
-  const components = await createComponents(options, pools, reads)
+  const components = await createComponents(options, pools, reads, archive)
   let stopping = false
   const app = createApp({
     ...components,
@@ -165,6 +166,7 @@ function startTimers(
     components.ahead.start(),
     components.segments.start({ shards, owns, logger, ...intervals.segments }),
     startPacking({ address, sql: pools.control, shards, owns, logger, ...intervals.packing }),
+    components.archive.archiver.start(),
     components.sources.start(),
     components.rules.start(),
     keepPeriodsOpen({ ...common, ...intervals.quota }),
@@ -189,7 +191,9 @@ async function stopComponents(
   components.streams.stop()
   components.live.stop()
   components.exhausted.stop()
-  const verified = components.verifications.stop()
+  const verified = Promise.all([
+    ...[components.verifications.stop(), components.archive.archiver.stop()],
+  ])
   // Accepted flushes reach the database and are answered.
   const drained = Promise.all([
     ...[components.log.stop(), components.worker.stop()],

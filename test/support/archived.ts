@@ -64,7 +64,7 @@ export async function archiveFull(
     order by g.first_position`
   const pools = openPools(address, 1)
   try {
-    const options = { sql: pools.read, owner, store: openStore(url!) }
+    const options = { sql: pools.read, owner, store: openStore(url!), head: null }
     for (const row of full) {
       const [first, end] = [Number(row.first), Number(row.end)]
       const result = await writeSegment({ shard, first, end }, options)

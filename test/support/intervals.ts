@@ -14,6 +14,7 @@ export const TEST_INTERVALS: Intervals = {
   log: INTERVALS.log,
   segments: { pollIntervalMs: 500 },
   packing: { pollIntervalMs: 500 },
+  archive: { pollIntervalMs: 500, refreshMs: 100, checkEachMs: 500 },
   projector: { pollIntervalMs: 300, helpAfterMs: 100, retryAfterMs: 20 },
   quota: { pollIntervalMs: 500 },
   rollups: { pollIntervalMs: 500 },
