@@ -94,6 +94,7 @@ async function servePeer(peer: string, address: string): Promise<string> {
     reuseMs: 1_000,
     ...{ pools: null as never, replicas: [], queueLength: () => 0, treeSizes: () => [] },
     ...{ ahead: { seconds: 0 }, shards: 1, canTakeEach: async () => [true] },
+    archive: { archiver: { failing: null }, checks: { unreadable: [] } },
     instances: { count: 1, owns: () => true },
     registration: null,
   })

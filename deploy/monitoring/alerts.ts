@@ -253,4 +253,23 @@ export const ALERTS: readonly Alert[] = [
     summary: '{{ $labels.instance }} has used up most of its file descriptors.',
     action: 'Raise the limit (`LimitNOFILE`, `ulimit -n`), or find out who opens connections.',
   },
+  {
+    name: 'TallybookArchiveUnreadable',
+    expr: 'max(tallybook_archive_unreadable_segments) > 0',
+    for: '10m',
+    severity: 'critical',
+    summary: "Segments of the log can't be read in the archive.",
+    action:
+      'Reads that need them get 503. `GET /admin/status` names the files and the reason; ' +
+      '`tallybook segments verify` checks all ([archive](../guides/archive.md#when-a-file-cannot-be-read)).',
+  },
+  {
+    name: 'TallybookArchiveFailing',
+    expr: 'max(tallybook_archive_failing) > 0',
+    for: '1h',
+    severity: 'warning',
+    summary: 'Segments of the log are not moved to the archive.',
+    action:
+      'Nothing is lost: they stay in the database, which grows. `GET /admin/status` has the reason.',
+  },
 ]

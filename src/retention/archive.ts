@@ -1,5 +1,6 @@
 import { connectAsOwner, type ServerAddress, type Sql } from '../platform/postgres/pool.ts'
 import type { SignedTreeHead } from '../proofs/merkle/tree-head.ts'
+import { snapshots } from '../read-model/projections/snapshots.ts'
 import { UnfitEvent } from '../segment-files/blocks/encode.ts'
 import { CheckedFile } from '../segment-files/fetch.ts'
 import type { SegmentStore } from '../segment-files/stores/store.ts'
@@ -85,7 +86,8 @@ export async function readWritable(sql: Sql): Promise<FullSegment[]> {
 
 /**
  * Returns the segments that may leave: in the archive, older than `keepDays`, and folded by all
- * projections, so that none of them needs the archive for what is new.
+ * projections, so that none of them needs the archive for what is new. Snapshots are taken at a
+ * distance.
  */
 export async function readOld(sql: Sql, keepDays: number): Promise<FullSegment[]> {
   const rows = await sql<Row[]>`
@@ -99,6 +101,7 @@ export async function readOld(sql: Sql, keepDays: number): Promise<FullSegment[]
         from checkpoints c
           join projections p on p.projection = c.projection and p.generation = c.generation
         where c.shard = a.shard and c.position < a.end_position - 1
+          and c.projection <> ${snapshots.name}
       )
     order by a.first_position, a.shard`
   return rows.map(toSegment)

@@ -6,6 +6,7 @@ import { SegmentError } from '../segment-files/failure.ts'
 import { CheckedFile } from '../segment-files/fetch.ts'
 import { Segment } from '../segment-files/read.ts'
 import type { SegmentStore } from '../segment-files/stores/store.ts'
+import type { FileChecks } from './file-checks.ts'
 import { readLoaded } from './load.ts'
 import { type ArchivedSegment, archiveUnavailable, type Registry } from './registry.ts'
 
@@ -23,6 +24,7 @@ export type ArchivedEventsOptions = {
   store: SegmentStore | null
   /** Keeps what was fetched. */
   cache: BlockCache | null
+  checks: FileChecks
 }
 
 /** The events that are read from the archive. */
@@ -80,9 +82,12 @@ export class ArchivedEvents implements EventArchive {
     read: (segment: Segment) => Promise<Value>,
   ): Promise<Value> {
     try {
-      return await read(await this.#openSegment(segment))
+      const value = await read(await this.#openSegment(segment))
+      this.options.checks.note(segment, null)
+      return value
     } catch (error) {
       if (!(error instanceof SegmentError)) throw error
+      this.options.checks.note(segment, error.failure)
       const { shard, first, end } = segment
       const where = `${shard}/${first} to ${end - 1}`
       throw archiveUnavailable(`The archive has events ${where}: ${error.failure.reason}.`)

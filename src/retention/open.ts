@@ -5,6 +5,7 @@ import { BlockCache } from '../segment-files/cache.ts'
 import { openStore } from '../segment-files/open-store.ts'
 import type { SegmentStore } from '../segment-files/stores/store.ts'
 import { ArchivedEvents } from './archived-events.ts'
+import { FileChecks } from './file-checks.ts'
 import { Registry } from './registry.ts'
 
 /** Where the archive is, and how it is used. */
@@ -26,7 +27,8 @@ export const NO_ARCHIVE: ArchiveOptions = {
 /** The archive as it is used by a process. */
 export type OpenedArchive = {
   registry: Registry
-  events: ArchivedEvents
+  /** Knows which files can't be read. */
+  checks: FileChecks
   /** Null if there is none. */
   store: SegmentStore | null
   close(): Promise<void>
@@ -46,7 +48,8 @@ export function openArchive(
   const cache = store === null ? null : new BlockCache(cacheFolder, cacheBytes)
   const loading = openLoading(address)
   const registry = new Registry(control, refreshMs)
-  const events = new ArchivedEvents({ registry, loading, store, cache })
+  const checks = new FileChecks()
+  const events = new ArchivedEvents({ registry, loading, store, cache, checks })
   useArchive([append, project, read, control, session], events)
-  return { registry, store, events, close: () => loading.end({ timeout: 1 }) }
+  return { registry, store, checks, close: () => loading.end({ timeout: 1 }) }
 }

@@ -198,7 +198,18 @@ export async function createComponents(
   })
   const attestations = new Attestations({ pools, shards, projector, onAppended: noticeEvent })
   const ahead = new LogAhead({ sql: pools.control, logger })
+  const archiver = new Archiver({
+    ...{
+      address,
+      sql: pools.control,
+      owns,
+      logger,
+      pollIntervalMs: intervals.archive.pollIntervalMs,
+    },
+    archive: options.config.archive ?? NO_ARCHIVE,
+  })
   const metrics = new Metrics({
+    archive: { ...archive, archiver },
     ...intervals.metrics,
     pools,
     ahead,
@@ -214,18 +225,8 @@ export async function createComponents(
   if (tracing !== null) tracing.onDropped = (...dropped) => metrics.observeDroppedSpans(...dropped)
   const readLarge = (place: EventPlace) => worker.readParts(place)
   const history = new AsOfQueries(pools, shards, () => projector.hurrySnapshots(), readLarge)
-  const archiver = new Archiver({
-    ...{
-      address,
-      sql: pools.control,
-      owns,
-      logger,
-      pollIntervalMs: intervals.archive.pollIntervalMs,
-    },
-    archive: options.config.archive ?? NO_ARCHIVE,
-  })
   return {
-    archive: { archiver, events: archive.events },
+    archive: { ...archive, archiver },
     tracer: tracing?.tracer ?? null,
     books: new Books({
       ...{ pools, shards, projector, history },

@@ -36,9 +36,10 @@ import type { ExhaustedStreams } from '../http/quota/streams.ts'
 import { identify, nameRequest, requestIdOf, withRequestId } from '../http/request-id.ts'
 import { findId } from '../http/row-id.ts'
 import { ruleRoutes } from '../http/rules/index.ts'
+import { segmentRoutes } from '../http/segments/index.ts'
 import { sessionRoutes } from '../http/sessions/index.ts'
 import { sourceRoutes } from '../http/sources/index.ts'
-import { statusRoute } from '../http/status/index.ts'
+import { type ArchiveState, statusRoute } from '../http/status/index.ts'
 import { tokenRoutes } from '../http/tokens/index.ts'
 import type { RequestTracer } from '../http/tracer.ts'
 import { transparencyRoutes } from '../http/transparency/index.ts'
@@ -95,6 +96,7 @@ export type AppOptions = {
   admission: Admission
   metrics: Metrics
   ahead: LogAhead
+  archive: ArchiveState
   /** False if metrics have a separate address. */
   hasMetrics: boolean
   /** null allows everyone to read metrics. */
@@ -218,6 +220,7 @@ export function createApp(options: AppOptions) {
     .use(sourceRoutes(guard, options))
     .use(ruleRoutes(guard, options))
     .use(webhookRoutes(guard, { ...options, bodies }))
+    .use(segmentRoutes(guard, options))
     .use(statusRoute(guard, options))
     .use(health(options))
     .use(

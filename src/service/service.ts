@@ -167,6 +167,7 @@ function startTimers(
     components.segments.start({ shards, owns, logger, ...intervals.segments }),
     startPacking({ address, sql: pools.control, shards, owns, logger, ...intervals.packing }),
     components.archive.archiver.start(),
+    ...startFileChecks(components, pools, intervals.archive.checkEachMs),
     components.sources.start(),
     components.rules.start(),
     keepPeriodsOpen({ ...common, ...intervals.quota }),
@@ -174,6 +175,11 @@ function startTimers(
     ...(verifyAt ? [scheduleVerifications(verifyAt, verifications, logger)] : []),
     ...(attestMinutes > 0 ? [attestations.schedule(attestMinutes, logger)] : []),
   ]
+}
+
+function startFileChecks({ archive }: Components, pools: Pools, eachMs: number) {
+  const { store, checks } = archive
+  return store === null ? [] : [checks.start(pools.control, store, eachMs)]
 }
 
 /**

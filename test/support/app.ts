@@ -3,6 +3,7 @@ import { Reads } from '../../src/cluster/replicas/reads.ts'
 import { toServed } from '../../src/http/base-path.ts'
 import { UnknownTokenLimiter } from '../../src/http/unknown-tokens.ts'
 import { openPools } from '../../src/platform/postgres/pool.ts'
+import { NO_ARCHIVE, openArchive } from '../../src/retention/open.ts'
 import { createComponents } from '../../src/service/components.ts'
 import { createApp } from '../../src/service/routes.ts'
 import { makeOrigin } from './origin.ts'
@@ -20,7 +21,8 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
   const reads = await Reads.open({ sql: pools.read, replicas: [], logger })
   const config = { host: '127.0.0.1', port: 0, ...bounds }
   const options = { config, address, tokens: TOKENS, origin, logger }
-  const components = await createComponents(options, pools, reads)
+  const archive = openArchive(address, pools, NO_ARCHIVE)
+  const components = await createComponents(options, pools, reads, archive)
   const app = createApp({
     basePath: '',
     ...components,
@@ -39,6 +41,7 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
   })
   const routes = app.routes.map(({ method, path }) => ({ method, path: toServed(path) }))
   await components.instances.leave()
+  await archive.close()
   await pools.close()
   await remove()
   return routes

@@ -5,6 +5,7 @@ import { readNewestAttestedAt } from '../../proofs/attestations/newest.ts'
 import { readNewestFinished } from '../../proofs/integrity/scheduled/stored.ts'
 import { readParkedEvents, readProjectionStatus } from '../../read-model/projector/status.ts'
 import { readRebuilds } from '../../read-model/rebuild/record.ts'
+import { countSegments, SEGMENT_STATES } from '../../retention/list.ts'
 import { countCrossings } from '../../rules/crossings.ts'
 import { countTroubles } from '../../sources/read.ts'
 import { countDeliveries } from '../../webhooks/outbox.ts'
@@ -27,6 +28,8 @@ export class DatabaseGauges {
   readonly #pending: Gauge
   readonly #givenUp: Gauge
   readonly #failing: Gauge
+  readonly #segments: Gauge
+  readonly #archiveBytes: Gauge
 
   constructor(
     registry: Registry,
@@ -83,6 +86,8 @@ export class DatabaseGauges {
       'tallybook_webhooks_failing',
       'Webhooks to which no attempt has succeeded since one failed; should be 0',
     )
+    this.#segments = gauge('tallybook_segments', 'Segments of the log by state', ['state'])
+    this.#archiveBytes = gauge('tallybook_archive_bytes', 'Size of all files in the archive')
     this.#clear()
   }
 
@@ -99,6 +104,7 @@ export class DatabaseGauges {
         sources,
         crossed,
         webhooks,
+        segments,
       ] = await Promise.all([
         readProjectionStatus(sql),
         readParkedEvents(sql, 1),
@@ -109,6 +115,7 @@ export class DatabaseGauges {
         countTroubles(sql),
         countCrossings(sql),
         countDeliveries(sql),
+        countSegments(sql),
       ])
       this.#clear()
       for (const [shard, position] of status[0]?.head.entries() ?? []) {
@@ -132,6 +139,8 @@ export class DatabaseGauges {
       this.#pending.set(webhooks.pending)
       this.#givenUp.set(webhooks.given_up)
       this.#failing.set(webhooks.failing)
+      for (const state of SEGMENT_STATES) this.#segments.set({ state }, segments.states[state])
+      this.#archiveBytes.set(segments.fileBytes)
       if (registered !== undefined) this.#registered.set(registered)
       if (attestedAt !== null) this.#attestedAt.set(attestedAt)
     } catch (error) {

@@ -5,6 +5,7 @@ import type { AppendOutcome } from '../../log/queue.ts'
 import { withinOr } from '../../platform/async/deadline.ts'
 import { findAnswering } from '../../platform/postgres/citus/answering.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
+import type { ArchiveState } from '../status/index.ts'
 import { DatabaseGauges } from './database.ts'
 import { processMetrics } from './process.ts'
 
@@ -84,6 +85,15 @@ export class Metrics {
     'By how much the newest event is in the future, 0 below a minute; should be 0',
   )
 
+  readonly #unreadable = this.#gauge(
+    'tallybook_archive_unreadable_segments',
+    'Segments whose file could not be read when this instance last tried; must be 0',
+  )
+  readonly #archiveFailing = this.#gauge(
+    'tallybook_archive_failing',
+    '1 if this instance could not move segments when it last tried, else 0',
+  )
+
   readonly #treeSize = this.#gauge(
     'tallybook_tree_size',
     'Events that the newest signed tree head of this instance covers',
@@ -133,6 +143,7 @@ export class Metrics {
       reuseMs: number
       pools: Pools
       ahead: { readonly seconds: number | null }
+      archive: ArchiveState
       replicas: readonly Replica[]
       shards: number
       /** Returns for each shard whether it accepts flushes. */
@@ -171,7 +182,9 @@ export class Metrics {
 
   async #render(): Promise<string> {
     this.#queueLength.set(this.sources.queueLength())
-    const { instances } = this.sources
+    const { instances, archive } = this.sources
+    this.#unreadable.set(archive.checks.unreadable.length)
+    this.#archiveFailing.set(archive.archiver.failing === null ? 0 : 1)
     this.#instances.set(instances.count)
     for (const [shard, size] of this.sources.treeSizes().entries()) {
       this.#treeSize.set({ shard: String(shard) }, size)

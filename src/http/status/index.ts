@@ -5,6 +5,8 @@ import type { InstanceRow } from '../../cluster/membership.ts'
 import { type Replica, STATES } from '../../cluster/replicas/replica.ts'
 import type { Pools, Sql } from '../../platform/postgres/pool.ts'
 import { readServer } from '../../platform/postgres/server.ts'
+import type { Unreadable } from '../../retention/file-checks.ts'
+import { countSegments, SEGMENT_STATES } from '../../retention/list.ts'
 import { countCrossings } from '../../rules/crossings.ts'
 import { countTroubles } from '../../sources/read.ts'
 import { countDeliveries } from '../../webhooks/outbox.ts'
@@ -20,6 +22,7 @@ type Options = {
   shards: number
   log: { queueLength: number }
   ahead: { readonly seconds: number | null }
+  archive: ArchiveState
   registration: { perDay: number; readToday(): Promise<number> } | null
   heads: { sizes: number[] }
   instances: {
@@ -30,6 +33,12 @@ type Options = {
   }
 }
 
+/** What this instance knows of the archive. */
+export type ArchiveState = {
+  archiver: { readonly failing: { since: string; reason: string } | null }
+  checks: { readonly unreadable: Unreadable[] }
+}
+
 /** Serves GET /admin/status: the state of this instance, its database and its cluster. */
 export function statusRoute(guard: ReturnType<typeof auth>, options: Options) {
   const { instances, registration } = options
@@ -37,7 +46,7 @@ export function statusRoute(guard: ReturnType<typeof auth>, options: Options) {
     '/admin/status',
     async (context) => {
       const { read } = options.pools
-      const [database, rows, registered, sources, crossed, webhooks] =
+      const [database, rows, registered, sources, crossed, webhooks, segments] =
         await options.admission.admitRead(context, () =>
           Promise.all([
             readServer(read),
@@ -46,6 +55,7 @@ export function statusRoute(guard: ReturnType<typeof auth>, options: Options) {
             countTroubles(read),
             countCrossings(read),
             countDeliveries(read),
+            countSegments(read),
           ]),
         )
       return {
@@ -63,6 +73,12 @@ export function statusRoute(guard: ReturnType<typeof auth>, options: Options) {
         sources: { silent: sources.silent, missing_flushes: sources.missing },
         rules: { crossed },
         webhooks,
+        archive: {
+          segments: segments.states,
+          file_bytes: segments.fileBytes,
+          failing: options.archive.archiver.failing,
+          unreadable: options.archive.checks.unreadable,
+        },
         database,
         instances: rows.map(({ migration: _, gone: __, ...row }) => ({
           ...row,
@@ -78,6 +94,14 @@ export function statusRoute(guard: ReturnType<typeof auth>, options: Options) {
     { roles: ['admin', 'auditor'], query: NoQuery, detail },
   )
 }
+
+const UnreadableModel = Type.Object({
+  shard: Type.Integer(),
+  first_position: Type.Integer(),
+  file_name: Type.String(),
+  since: Type.String({ format: 'date-time' }),
+  reason: Type.String(),
+})
 
 const ReplicaBody = Type.Object(
   {
@@ -136,6 +160,25 @@ const detail = describe({
             description: 'Deliveries that were given up in the last 30 days',
           }),
           failing: Type.Integer({ description: 'Webhooks whose last attempts have failed' }),
+        }),
+        archive: Type.Object({
+          segments: Type.Object(
+            Object.fromEntries(SEGMENT_STATES.map((state) => [state, Type.Integer()])),
+            { description: 'Segments of the log by state; see GET /admin/segments' },
+          ),
+          file_bytes: Type.Integer({ description: 'The size of all files in the archive' }),
+          failing: Type.Union(
+            [
+              Type.Object({ since: Type.String({ format: 'date-time' }), reason: Type.String() }),
+              Type.Null(),
+            ],
+            {
+              description: 'Since when segments could not be moved, as far as this instance knows',
+            },
+          ),
+          unreadable: Type.Array(UnreadableModel, {
+            description: 'Segments whose file this instance could not read when it last tried',
+          }),
         }),
         registration: Type.Union(
           [
@@ -199,6 +242,10 @@ const detail = describe({
       sources: { silent: 0, missing_flushes: 0 },
       rules: { crossed: 0 },
       webhooks: { pending: 0, given_up: 0, failing: 0 },
+      archive: {
+        segments: { open: 2, full: 0, written: 3, leaving: 0, archived: 12 },
+        ...{ file_bytes: 4_073_717_760, failing: null, unreadable: [] },
+      },
       database: {
         version: '18.4',
         size_bytes: 12_582_912,
