@@ -29,6 +29,9 @@ export type ArchiveRunOptions = {
 /** The result of a run: what was done, and what could not be. */
 export type ArchiveRun = { written: number; marked: number; left: number; problems: string[] }
 
+/** The migration from which on instances look into the archive. */
+const ARCHIVE_MIGRATION = 40
+
 /** Identifies the lock of a run, over all instances. */
 const ARCHIVE_LOCK = 7_365_007
 
@@ -87,7 +90,7 @@ export async function readWritable(sql: Sql): Promise<FullSegment[]> {
 /**
  * Returns the segments that may leave: in the archive, older than `keepDays`, and folded by all
  * projections, so that none of them needs the archive for what is new. Snapshots are taken at a
- * distance.
+ * distance. None while there may be an instance that does not look into the archive.
  */
 export async function readOld(sql: Sql, keepDays: number): Promise<FullSegment[]> {
   const rows = await sql<Row[]>`
@@ -102,6 +105,11 @@ export async function readOld(sql: Sql, keepDays: number): Promise<FullSegment[]
           join projections p on p.projection = c.projection and p.generation = c.generation
         where c.shard = a.shard and c.position < a.end_position - 1
           and c.projection <> ${snapshots.name}
+      )
+      and not exists (
+        select
+        from instances i
+        where i.migration < ${ARCHIVE_MIGRATION}
       )
     order by a.first_position, a.shard`
   return rows.map(toSegment)

@@ -150,6 +150,7 @@ test('the service has these privileges, and no others, on tables, views and colu
   expect(Object.fromEntries(rows.map(({ name, privileges }) => [name, privileges]))).toEqual({
     events: 'select insert',
     segments: 'select',
+    archived_segments: 'select',
     packed_keys: 'select',
     shards: 'select update',
     migrations: 'select',
