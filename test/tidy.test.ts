@@ -42,7 +42,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   archive: ['platform', 'events', 'log', 'proofs/merkle'],
   'segment-files': ['platform', 'events', 'proofs/merkle'],
-  retention: [...CORE, 'proofs/merkle', 'proofs/transparency', 'segment-files', 'segments'],
+  retention: [...CORE, 'proofs', 'segment-files', 'segments'],
   // Sends requests to the service like any other client.
   'move-in': ['platform', 'events'],
   http: [

@@ -1,5 +1,6 @@
 import { UserError } from '../platform/user-error.ts'
 import { type Report, verifyDatabase } from '../proofs/integrity/verify.ts'
+import { logArchiveOf } from '../retention/log-archive.ts'
 import { readConfig } from '../service/config.ts'
 import { openDatabase } from './database.ts'
 import { Interrupted, untilInterrupted } from './interrupt.ts'
@@ -32,11 +33,13 @@ export async function verify(args: string[]): Promise<void> {
 
 async function check(signal: AbortSignal): Promise<Report> {
   lowerPriority()
-  const database = await openDatabase(readConfig(process.env), (line) => console.error(line))
+  const config = readConfig(process.env)
+  const database = await openDatabase(config, (line) => console.error(line))
   const progress = new Progress('verify')
   try {
     return await verifyDatabase(database.address, {
       signal,
+      archive: logArchiveOf(database.address, config.archive),
       onProgress: (checked, events) => progress.update(checked, events),
     })
   } finally {

@@ -8,6 +8,8 @@ export type Stretch = { shard: number; after: number; through: number }
 
 /** A part of the log that can be read with one statement, after `after` and through `through`. */
 export type Window = Omit<Stretch, 'shard'> & {
+  /** False if it is in the database. */
+  isArchived: boolean
   /** Runs `read` on a connection whose `events` has the events of the window. */
   read<Value>(read: (sql: Sql | Transaction) => Promise<Value>): Promise<Value>
 }
@@ -72,7 +74,7 @@ export async function openWindow(
     if (end <= at) after = newestFirst ? Math.max(after, end - 1) : after
     else if (!newestFirst) through = Math.min(through, first - 1)
   }
-  return { after, through, read: (read) => read(sql) }
+  return { after, through, isArchived: false, read: (read) => read(sql) }
 }
 
 /** Runs `read` where the event at a position can be found. */

@@ -57,7 +57,11 @@ export class ArchivedEvents implements EventArchive {
       }
       const last = events.at(-1)!.position
       const window = newestFirst ? { after: last - 1, through } : { after, through: last }
-      return { ...window, read: (read) => readLoaded(this.options.loading, events, read) }
+      return {
+        ...window,
+        isArchived: true,
+        read: (read) => readLoaded(this.options.loading, events, read),
+      }
     })
   }
 

@@ -1,6 +1,6 @@
 import { useArchive } from '../log/archived.ts'
 import { INTERVALS } from '../platform/intervals.ts'
-import { openLoading, type Pools, type ServerAddress } from '../platform/postgres/pool.ts'
+import { openLoading, type Pools, type ServerAddress, type Sql } from '../platform/postgres/pool.ts'
 import { BlockCache } from '../segment-files/cache.ts'
 import { openStore } from '../segment-files/open-store.ts'
 import type { SegmentStore } from '../segment-files/stores/store.ts'
@@ -41,15 +41,25 @@ export type OpenedArchive = {
 export function openArchive(
   address: ServerAddress,
   { append, project, read, control, session }: Pools,
+  options: ArchiveOptions,
+  intervals = INTERVALS.archive,
+): OpenedArchive {
+  return attachArchive(address, [append, project, read, control, session], options, intervals)
+}
+
+/** Like `openArchive`, for other pools. */
+export function attachArchive(
+  address: ServerAddress,
+  pools: readonly Sql[],
   { url, cacheFolder, cacheBytes }: ArchiveOptions,
   { refreshMs } = INTERVALS.archive,
 ): OpenedArchive {
   const store = url === null ? null : openStore(url)
   const cache = store === null ? null : new BlockCache(cacheFolder, cacheBytes)
   const loading = openLoading(address)
-  const registry = new Registry(control, refreshMs)
+  const registry = new Registry(loading, refreshMs)
   const checks = new FileChecks()
   const events = new ArchivedEvents({ registry, loading, store, cache, checks })
-  useArchive([append, project, read, control, session], events)
+  useArchive(pools, events)
   return { registry, store, checks, close: () => loading.end({ timeout: 1 }) }
 }

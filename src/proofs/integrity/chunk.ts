@@ -4,7 +4,7 @@ import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 export type Chunk = { shard: number; after: number; through: number }
 
 /** The limits of a step, which takes well under a second and little memory. */
-const LIMITS = { events: 5_000, bytes: 32 * 1024 * 1024 }
+export const LIMITS = { events: 5_000, bytes: 32 * 1024 * 1024 }
 
 /**
  * Returns the chunk after `after`: as many events as a step may have, none after `limit`. Events

@@ -1,4 +1,4 @@
-import type { Transaction } from '../../platform/postgres/pool.ts'
+import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { toMicroseconds } from '../../platform/postgres/timestamp.ts'
 import type { Chunk } from './chunk.ts'
 import { MAX_PROBLEMS, type Problem } from './problem.ts'
@@ -6,12 +6,16 @@ import { MAX_PROBLEMS, type Problem } from './problem.ts'
 /**
  * Checks every event of a chunk by itself and against the one before it: the payload's hash, the
  * leaf in the tiles, the position, the time. The leaf is computed independently of `leaf_hash`.
+ * `previousAt` is when the event before the chunk was recorded, if that is not where `sql` reads.
  */
-export async function checkEvents(sql: Transaction, chunk: Chunk): Promise<Problem[]> {
+export async function checkEvents(
+  sql: Sql | Transaction,
+  chunk: Chunk,
+  { previousAt, prepare }: { previousAt: string | null; prepare: boolean },
+): Promise<Problem[]> {
   const { shard, after, through } = chunk
-  const rows = await sql.unsafe<EventRow[]>(EVENTS, [shard, after, through, MAX_PROBLEMS], {
-    prepare: true,
-  })
+  const values = [shard, after, through, MAX_PROBLEMS, previousAt]
+  const rows = await sql.unsafe<EventRow[]>(EVENTS, values, { prepare })
   return rows.flatMap((row) => toProblems(shard, row))
 }
 
@@ -46,13 +50,20 @@ const EVENTS = `
             e.source, e.idempotency_key, encode(e.payload_sha256, 'hex') as payload_sha256
         ) l
       ))::text, 'UTF8')) as leaf,
-      lag(e.recorded_at) over w as recorded_before,
-      coalesce(lag(e.position) over w + 1, 0) as expected_position
+      lag(e.recorded_at, 1, $5::timestamptz) over w as recorded_before,
+      coalesce(
+        lag(e.position, 1, case when $5::text is not null then $2::bigint end) over w + 1, 0
+      ) as expected_position
     from events e
     where e.shard = $1 and e.position <= $3
       -- Starts at the last event before the chunk, wherever that is.
       and e.position >= coalesce(
-        (select max(b.position) from events b where b.shard = $1 and b.position <= $2), 0
+        case
+          when $5::text is null
+            then (select max(b.position) from events b where b.shard = $1 and b.position <= $2)
+          else $2::bigint + 1
+        end,
+        0
       )
     window w as (order by e.position)
   ) e

@@ -7,6 +7,7 @@ export const CHECKS = [
   'time',
   'parked',
   'idempotency',
+  'archive',
   'shards',
   'checkpoints',
   'owners',

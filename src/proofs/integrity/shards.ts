@@ -97,7 +97,7 @@ export async function checkActPosition(
 
 /** Returns the positions of the last catalog change and the last act in a chunk of shard 0. */
 export async function readLastDecisions(
-  sql: Transaction,
+  sql: Sql | Transaction,
   { after, through }: { after: number; through: number },
 ): Promise<LastDecisions> {
   const [row] = await sql<{ change: string; act: string }[]>`

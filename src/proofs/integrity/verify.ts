@@ -28,6 +28,16 @@ export type Report = {
 export type VerifyOptions = {
   signal: AbortSignal
   onProgress: (checked: number, events: number) => void
+  /** What has left the database; nothing if absent. */
+  archive?: LogArchive
+}
+
+/** The archive of a log, as a verification uses it. */
+export type LogArchive = {
+  /** Makes reads on a connection find what is in the archive. Returns what ends that. */
+  attach(sql: Sql): () => Promise<void>
+  /** Checks the list of what is there against the files. */
+  check(sql: Sql): Promise<Problem[]>
 }
 
 /**
@@ -36,10 +46,11 @@ export type VerifyOptions = {
  */
 export async function verifyDatabase(
   address: ServerAddress,
-  { signal, onProgress }: VerifyOptions,
+  { signal, onProgress, archive }: VerifyOptions,
 ): Promise<Report> {
   signal.throwIfAborted()
   const { sql, cancel } = await openSession(address)
+  const detach = archive?.attach(sql)
   signal.addEventListener('abort', cancel)
   try {
     const problems = new Problems()
@@ -48,6 +59,7 @@ export async function verifyDatabase(
     let events = 0
     // Shard 0 comes first: it has the catalog's changes.
     let catalog: Shard0Walk = { walked: -1, last: { change: -1, act: -1 } }
+    problems.add((await archive?.check(sql)) ?? [])
     for (const { shard, head } of shards) {
       const walk = new Walk(sql, shard, { problems, signal })
       await walk.check(head, (checked) => {
@@ -70,6 +82,7 @@ export async function verifyDatabase(
     throw error
   } finally {
     signal.removeEventListener('abort', cancel)
+    await detach?.()
     await sql.end({ timeout: 1 })
   }
 }

@@ -1,17 +1,19 @@
 import type { LastDecisions } from '../../events/act.ts'
 import { type Event, tryDecodeEvent } from '../../events/event.ts'
-import { readHead } from '../../log/read.ts'
+import { openWindow } from '../../log/archived.ts'
+import { readHead, readRecordedAt } from '../../log/read.ts'
 import { type FoldableEvent, visitEvents } from '../../log/visit.ts'
 import { type Sql, type Transaction, transact } from '../../platform/postgres/pool.ts'
 import { ifStillLive, type LiveCheckpoint, readLiveCheckpoints } from './checkpoints.ts'
-import { type Chunk, nextChunk } from './chunk.ts'
+import { type Chunk, LIMITS, nextChunk } from './chunk.ts'
 import { checkEvents } from './events.ts'
 import type { ProjectionGroup, Targets } from './groups/group.ts'
 import { CHECKED_PROJECTIONS, createGroups } from './groups/index.ts'
-import { noteIdempotencyKeys } from './idempotency.ts'
+import { type KeyHash, noteIdempotencyKeys, noteKeyHashes, readKeyHashes } from './idempotency.ts'
 import type { Problems } from './problem.ts'
 import { RecordedRows } from './recorded-rows.ts'
 import { readLastDecisions } from './shards.ts'
+import { checkThin } from './thin.ts'
 
 /** Events that the last transaction of a shard may still fold: about 0.1 s of its snapshot. */
 const FEW_EVENTS = 2_000
@@ -32,6 +34,8 @@ export class Walk {
   readonly recorded: RecordedRows | null
   #checkpoints = new Map<string, LiveCheckpoint>()
   #head = -1
+  /** When the event before the next chunk was recorded, if that one was in the archive. */
+  #previousAt: string | null = null
 
   constructor(
     private readonly sql: Sql,
@@ -45,28 +49,53 @@ export class Walk {
   /** Checks every event up to `head`, and reports the size of each chunk after it. */
   async check(head: number, onChecked: (events: number) => void): Promise<void> {
     const { sql, shard } = this
-    const { problems, signal } = this.context
+    const { signal } = this.context
     await this.#readCheckpoints(sql)
     for (let after = -1; after < head; ) {
       signal.throwIfAborted()
       const limit = Math.min(head, await this.#nextEnd(sql, after))
-      const chunk = await nextChunk(sql, shard, after, limit)
+      const window = await openWindow(sql, { shard, after, through: limit }, LIMITS.events)
+      const chunk = window.isArchived
+        ? { shard, after, through: window.through }
+        : await nextChunk(sql, shard, after, window.through)
+      const keys = window.isArchived
+        ? await window.read((file) => this.#checkFile(file, chunk))
+        : null
       await transact(sql, '', async (transaction) => {
-        problems.add(await checkEvents(transaction, chunk))
-        await noteIdempotencyKeys(transaction, chunk)
-        if (shard === 0) {
-          const { change, act } = await readLastDecisions(transaction, chunk)
-          this.last = {
-            change: Math.max(this.last.change, change),
-            act: Math.max(this.last.act, act),
-          }
+        if (keys !== null) await noteKeyHashes(transaction, shard, keys)
+        else {
+          await this.#check(transaction, chunk, true)
+          await noteIdempotencyKeys(transaction, chunk)
         }
-        await this.recorded?.add(transaction, chunk.through)
         await this.#fold(transaction, chunk)
       })
+      // The next chunk may not be where this one was read.
+      this.#previousAt = window.isArchived ? await readRecordedAt(sql, shard, chunk.through) : null
       onChecked(chunk.through - after)
       after = chunk.through
     }
+  }
+
+  /** Checks the events of a chunk in the archive. Returns their idempotency keys. */
+  async #checkFile(file: Sql | Transaction, chunk: Chunk): Promise<KeyHash[]> {
+    await this.#check(file, chunk, false)
+    this.context.problems.add(await checkThin(this.sql, file, chunk))
+    return readKeyHashes(file, chunk)
+  }
+
+  /** Checks the events of a chunk where they are. */
+  async #check(source: Sql | Transaction, chunk: Chunk, prepare: boolean): Promise<void> {
+    const { problems } = this.context
+    const previousAt = this.#previousAt
+    problems.add(await checkEvents(source, chunk, { previousAt, prepare }))
+    if (this.shard === 0) {
+      const { change, act } = await readLastDecisions(source, chunk)
+      this.last = {
+        change: Math.max(this.last.change, change),
+        act: Math.max(this.last.act, act),
+      }
+    }
+    await this.recorded?.add(source, chunk.through)
   }
 
   /**
