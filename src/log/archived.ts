@@ -1,3 +1,4 @@
+import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import { poolOf, type Sql, type Transaction } from '../platform/postgres/pool.ts'
 
 /** Positions of a shard, from `first` to `end`, exclusive. */
@@ -23,7 +24,7 @@ export type EventArchive = {
   spans(shard: number): Promise<readonly Span[]>
   /**
    * Opens the beginning of a stretch within one span, or with `newestFirst` its end: of so many
-   * events or fewer. Throws TemporarilyUnavailable if they can't be read now.
+   * events or fewer. Throws ArchiveUnavailable if they can't be read now.
    */
   open(stretch: Stretch, maxEvents: number, newestFirst: boolean): Promise<Window>
   /**
@@ -33,6 +34,15 @@ export type EventArchive = {
   positionAt(shard: number, span: Span, at: string): Promise<number>
   /** Asks the database if an event has left it by now. */
   hasLeft(shard: number, position: number): Promise<boolean>
+}
+
+/** A read needs the archive, and can't be answered without it now. */
+export class ArchiveUnavailable extends TemporarilyUnavailable {
+  override name = 'ArchiveUnavailable'
+
+  constructor(detail?: string) {
+    super('archive unavailable', 10, detail)
+  }
 }
 
 const archives = new WeakMap<Sql, EventArchive>()

@@ -1,5 +1,5 @@
-import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import type { Sql, Transaction } from '../platform/postgres/pool.ts'
+import { ArchiveUnavailable } from './archived.ts'
 import { readEvent } from './read.ts'
 
 /** An idempotency key, and the token that it belongs to. Neither contains a newline. */
@@ -9,7 +9,7 @@ export type SourceKey = { source: string; idempotencyKey: string }
  * Returns where idempotency keys are in the log of a shard: positions by the index of the key. A
  * statement of its own: on Citus, a function that reads the log can't run inside a statement that
  * reads it, too. Events that have left the database are read in the archive; throws
- * TemporarilyUnavailable if that can't be done.
+ * ArchiveUnavailable if that can't be done.
  */
 export async function findKeys(
   sql: Sql | Transaction,
@@ -36,7 +36,7 @@ export async function findKeys(
 
 /**
  * Returns the position of those given whose event has this key, or null. Throws
- * TemporarilyUnavailable if one can't be read.
+ * ArchiveUnavailable if one can't be read.
  */
 export async function findSameKey(
   sql: Sql | Transaction,
@@ -47,7 +47,7 @@ export async function findSameKey(
   for (const position of positions) {
     const event = await readEvent(sql, shard, position)
     // Someone knows better where it is: it was here when its key was packed.
-    if (event === null) throw new TemporarilyUnavailable('archive unavailable')
+    if (event === null) throw new ArchiveUnavailable()
     if (event.source === source && event.idempotencyKey === idempotencyKey) return position
   }
   return null

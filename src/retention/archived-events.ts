@@ -1,5 +1,11 @@
 import type { StoredEvent } from '../events/event.ts'
-import type { EventArchive, Span, Stretch, Window } from '../log/archived.ts'
+import {
+  ArchiveUnavailable,
+  type EventArchive,
+  type Span,
+  type Stretch,
+  type Window,
+} from '../log/archived.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
 import type { BlockCache } from '../segment-files/cache.ts'
 import { SegmentError } from '../segment-files/failure.ts'
@@ -8,7 +14,7 @@ import { Segment } from '../segment-files/read.ts'
 import type { SegmentStore } from '../segment-files/stores/store.ts'
 import type { FileChecks } from './file-checks.ts'
 import { readLoaded } from './load.ts'
-import { type ArchivedSegment, archiveUnavailable, type Registry } from './registry.ts'
+import type { ArchivedSegment, Registry } from './registry.ts'
 
 /** Characters of payloads that are loaded at once, but for at least one block of a file. */
 const MAX_CHARACTERS = 8 * 1024 * 1024
@@ -43,7 +49,7 @@ export class ArchivedEvents implements EventArchive {
     const segments = await this.options.registry.of(shard)
     const at = newestFirst ? through : after + 1
     const found = segments.find(({ first, end }) => at >= first && at < end)
-    if (found === undefined) throw archiveUnavailable(`Event ${shard}/${at} was just restored.`)
+    if (found === undefined) throw new ArchiveUnavailable(`Event ${shard}/${at} was just restored.`)
     return this.#reading(found, async (segment) => {
       const events: StoredEvent[] = []
       let characters = 0
@@ -68,7 +74,8 @@ export class ArchivedEvents implements EventArchive {
   async positionAt(shard: number, span: Span, at: string): Promise<number> {
     const segments = await this.options.registry.of(shard)
     const found = segments.find(({ first }) => first === span.first)
-    if (found === undefined) throw archiveUnavailable(`${shard}/${span.first} was just restored.`)
+    if (found === undefined)
+      throw new ArchiveUnavailable(`${shard}/${span.first} was just restored.`)
     if (found.lastRecordedAt < at) return span.end
     if (found.firstRecordedAt >= at) return span.first
     return this.#reading(found, (segment) => segment.positionAt(at))
@@ -94,7 +101,7 @@ export class ArchivedEvents implements EventArchive {
       this.options.checks.note(segment, error.failure)
       const { shard, first, end } = segment
       const where = `${shard}/${first} to ${end - 1}`
-      throw archiveUnavailable(`The archive has events ${where}: ${error.failure.reason}.`)
+      throw new ArchiveUnavailable(`The archive has events ${where}: ${error.failure.reason}.`)
     }
   }
 
@@ -118,7 +125,7 @@ export class ArchivedEvents implements EventArchive {
   async #fetch({ shard, first, end, fileName, fileBytes, indexSha256 }: ArchivedSegment) {
     const { store, cache } = this.options
     if (store === null) {
-      throw archiveUnavailable(
+      throw new ArchiveUnavailable(
         `Events ${shard}/${first} to ${end - 1} are in the archive: set TALLYBOOK_ARCHIVE_URL.`,
       )
     }

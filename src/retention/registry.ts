@@ -1,4 +1,3 @@
-import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
 import { toMicroseconds } from '../platform/postgres/timestamp.ts'
 
@@ -111,7 +110,3 @@ export class Registry {
 }
 
 const NONE: readonly ArchivedSegment[] = []
-
-/** Refuses a read for which the archive is needed. */
-export const archiveUnavailable = (detail: string) =>
-  new TemporarilyUnavailable('archive unavailable', 10, detail)

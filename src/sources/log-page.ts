@@ -1,6 +1,7 @@
 import { tryDecodeEvent, UnknownEvent } from '../events/event.ts'
 import { toExact } from '../events/exact.ts'
 import type { AttributedFlush } from '../events/flush.ts'
+import { openWindow } from '../log/archived.ts'
 import { recordedAt } from '../log/read.ts'
 import { payloadText } from '../log/visit.ts'
 import { isOfNewerCode } from '../platform/postgres/newer.ts'
@@ -27,7 +28,8 @@ type Row = {
 
 /**
  * Reads the events of a shard after a position, whose head was `head`. The page ends before an
- * event of a newer release; an event that no release can read counts nothing.
+ * event of a newer release; an event that no release can read counts nothing. Of what has left the
+ * database large flushes are decoded here, too.
  */
 export async function readPage(
   transaction: Transaction,
@@ -35,16 +37,20 @@ export async function readPage(
   after: number,
   head: number,
 ): Promise<Page> {
-  const rows = await transaction<Row[]>`
-    select e.position, e.type, e.version, ${recordedAt(transaction)}, e.source,
-      case when ${isFlush(transaction)} then ${payloadText(transaction, true)} end as payload
-    from (
-      select e.*, sum(pg_column_size(e.payload)) over (order by e.position) as bytes
-      from events e
-      where e.shard = ${shard} and e.position > ${after} and e.position <= ${after + PAGE_EVENTS}
-    ) e
-    where e.bytes - pg_column_size(e.payload) < ${PAGE_BYTES}
-    order by e.position`
+  const stretch = { shard, after, through: after + PAGE_EVENTS }
+  const { isArchived, through, read } = await openWindow(transaction, stretch, PAGE_EVENTS)
+  const rows = await read(
+    (source) => source<Row[]>`
+      select e.position, e.type, e.version, ${recordedAt(transaction)}, e.source,
+        case when ${isFlush(transaction)} then ${payloadText(source, !isArchived)} end as payload
+      from (
+        select e.*, sum(pg_column_size(e.payload)) over (order by e.position) as bytes
+        from events e
+        where e.shard = ${shard} and e.position > ${after} and e.position <= ${through}
+      ) e
+      where e.bytes - pg_column_size(e.payload) < ${PAGE_BYTES}
+      order by e.position`,
+  )
   const parts: Part[] = []
   for (const row of rows) {
     const position = Number(row.position)

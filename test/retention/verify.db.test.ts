@@ -1,9 +1,15 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { type Report, verifyDatabase } from '../../src/proofs/integrity/verify.ts'
 import { logArchiveOf } from '../../src/retention/log-archive.ts'
+import { ARCHIVED_CORRUPTIONS } from '../proofs/integrity/corruptions/archived.ts'
 import { archiveFull, makeArchive, useSmallSegments } from '../support/archived.ts'
 import { createDatabase, TEST_SHARDS } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
+
+// What has left the database is verified as everything else.
 
 const FLUSH = '/internal/apikey-stats/flush'
 const archive = await makeArchive()
@@ -42,4 +48,58 @@ test('a database of which segments have left has no problems', async () => {
     first.map(({ check, at, expected, found }) => `${at} ${check} ${expected} ${found}`),
   ).toEqual([])
   expect(problems).toBe(0)
+})
+
+test('every change of the list of archived segments is reported, or known to be none', async () => {
+  const { owner } = service.database
+  const found: string[] = []
+  await owner`create table public.saved as select * from archived_segments`
+  for (const { column, change, value, where, at, foundBy } of ARCHIVED_CORRUPTIONS) {
+    const [row] = await owner.unsafe<{ at: string }[]>(
+      `update archived_segments set ${column} = ${value} where ${where} returning ${at} as at`,
+    )
+    const { first, problems } = await verify()
+    const isFound = first.some((problem) => problem.at === row!.at && problem.check === foundBy)
+    const isExpected = foundBy === null ? problems === 0 : isFound
+    if (!isExpected) found.push(`${column}, ${change}: ${JSON.stringify(first.slice(0, 3))}`)
+    await owner`delete from archived_segments`
+    await owner`insert into archived_segments select * from public.saved`
+  }
+  expect(found).toEqual([])
+  expect((await verify()).problems).toBe(0)
+})
+
+test('an event that stayed must be that of the archive', async () => {
+  const { owner } = service.database
+  const change = async (payload: string) =>
+    owner.begin(async (transaction) => {
+      await transaction`set local session_replication_role = replica`
+      const [old] = await transaction<{ payload: string }[]>`
+        select payload::text from events where shard = 0 and position = 0`
+      await transaction`
+        update events set payload = ${payload}::text::json where shard = 0 and position = 0`
+      return old!.payload
+    })
+  const before = await change('{}')
+  const { first } = await verify()
+  expect(first.map(({ check, at }) => `${at} ${check}`)).toContain('0/0 archive')
+  await change(before)
+  expect((await verify()).problems).toBe(0)
+})
+
+test('a file that is gone or changed is reported, and what it has is not compared', async () => {
+  const [name] = await readdir(join(fileURLToPath(archive.url!), 'shard-0'))
+  const path = join(fileURLToPath(archive.url!), 'shard-0', name!)
+  const content = await readFile(path)
+  await rm(archive.cacheFolder, { recursive: true, force: true })
+  await rm(path)
+  const gone = await verify()
+  expect(new Set(gone.first.map(({ check }) => check))).toEqual(new Set(['archive']))
+  const changed = Buffer.from(content)
+  changed[200]! ^= 1
+  await writeFile(path, changed)
+  const report = await verify()
+  expect(new Set(report.first.map(({ check }) => check))).toEqual(new Set(['archive']))
+  await writeFile(path, content)
+  expect((await verify()).problems).toBe(0)
 })

@@ -53,22 +53,23 @@ export async function archiveFull(
   await packShard(owner, address, shard)
   while ((await integrateEvents(owner, shard)) > 0);
   const head = await readHead(owner, shard)
-  const full = await owner<{ first: string; end: string }[]>`
-    select g.first_position as first, g.end_position as end
+  // A service with an archive may have written some.
+  const full = await owner<{ first: string; end: string; is_written: boolean }[]>`
+    select g.first_position as first, g.end_position as end, a.shard is not null as is_written
     from segments g
-    where g.shard = ${shard} and g.end_position <= ${head}
-      and not exists (
-        select from archived_segments a
-        where a.shard = g.shard and a.first_position = g.first_position
-      )
+      left join archived_segments a
+        on a.shard = g.shard and a.first_position = g.first_position
+    where g.shard = ${shard} and g.end_position <= ${head} and a.left_at is null
     order by g.first_position`
   const pools = openPools(address, 1)
   try {
     const options = { sql: pools.read, owner, store: openStore(url!), head: null }
     for (const row of full) {
       const [first, end] = [Number(row.first), Number(row.end)]
-      const result = await writeSegment({ shard, first, end }, options)
-      if (result.kind !== 'written') throw new Error(result.failure.reason)
+      if (!row.is_written) {
+        const result = await writeSegment({ shard, first, end }, options)
+        if (result.kind !== 'written') throw new Error(result.failure.reason)
+      }
       await markLeaving(owner, shard, first)
     }
     for (const { first } of full) {

@@ -1,6 +1,7 @@
 import { PayloadError } from '../../events/columns.ts'
 import { decodeEvent } from '../../events/event.ts'
 import { type UnknownKind, unknownOf } from '../../events/unknown.ts'
+import { openWindow } from '../../log/archived.ts'
 import { readIdentity } from '../../log/read.ts'
 import { type FoldableEvent, visitEvents } from '../../log/visit.ts'
 import { TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
@@ -146,17 +147,20 @@ async function readEndOfStep(
   shard: number,
   { after, end }: { after: number; end: number },
 ): Promise<number> {
+  const window = await openWindow(transaction, { shard, after, through: end }, STEP.events)
   // The size of a stored payload is known without fetching it.
-  const [row] = await transaction<{ last: string | null }[]>`
-    select max(s.position) as last
-    from (
-      select e.position, sum(pg_column_size(e.payload)) over (order by e.position) as bytes
-      from events e
-      where e.shard = ${shard} and e.position > ${after} and e.position <= ${end}
-      order by e.position
-      limit ${STEP.events}
-    ) s
-    where s.bytes <= ${STEP.bytes} or s.position = ${after + 1}`
+  const [row] = await window.read(
+    (source) => source<{ last: string | null }[]>`
+      select max(s.position) as last
+      from (
+        select e.position, sum(pg_column_size(e.payload)) over (order by e.position) as bytes
+        from events e
+        where e.shard = ${shard} and e.position > ${after} and e.position <= ${window.through}
+        order by e.position
+        limit ${STEP.events}
+      ) s
+      where s.bytes <= ${STEP.bytes} or s.position = ${after + 1}`,
+  )
   if (row!.last === null) throw logChanged()
   return Number(row!.last)
 }

@@ -75,7 +75,14 @@ export async function readAge(sql: Sql): Promise<number | null> {
     from (
       select
         ${attestedAt(sql)} as attested_at,
-        (select e.recorded_at from events e where e.shard = s.shard and e.position = 0) as first_at
+        coalesce(
+          (select e.recorded_at from events e where e.shard = s.shard and e.position = 0),
+          (
+            select a.first_recorded_at
+            from archived_segments a
+            where a.shard = s.shard and a.first_position = 0
+          )
+        ) as first_at
       from shards s
     ) n`
   return row!.age

@@ -1,4 +1,5 @@
 import { formatPositions } from '../../events/positions.ts'
+import { ArchiveUnavailable } from '../../log/archived.ts'
 import type { ServerAddress, Sql } from '../../platform/postgres/pool.ts'
 import { checkCheckpoints } from './checkpoints.ts'
 import { finishShard } from './finish.ts'
@@ -59,20 +60,28 @@ export async function verifyDatabase(
     let events = 0
     // Shard 0 comes first: it has the catalog's changes.
     let catalog: Shard0Walk = { walked: -1, last: { change: -1, act: -1 } }
+    let isComplete = true
     problems.add((await archive?.check(sql)) ?? [])
     for (const { shard, head } of shards) {
-      const walk = new Walk(sql, shard, { problems, signal })
-      await walk.check(head, (checked) => {
-        events += checked
-        onProgress(events, total)
-      })
-      await walk.catchUp()
-      if (shard === 0) catalog = { walked: head, last: walk.last }
-      await finishShard(sql, walk, catalog, problems)
+      try {
+        const walk = new Walk(sql, shard, { problems, signal })
+        await walk.check(head, (checked) => {
+          events += checked
+          onProgress(events, total)
+        })
+        await walk.catchUp()
+        if (shard === 0) catalog = { walked: head, last: walk.last }
+        await finishShard(sql, walk, catalog, problems)
+      } catch (error) {
+        if (!(error instanceof ArchiveUnavailable)) throw error
+        // What lies behind it can be neither folded nor compared.
+        problems.add([unreadable(shard, error)])
+        isComplete = false
+      }
       await checkRoots(sql, shard, { problems, signal })
     }
     await checkTheRest(sql, problems)
-    problems.add(await checkPackedKeys(sql, shards))
+    if (isComplete) problems.add(await checkPackedKeys(sql, shards))
     const heads = shards.map(({ head }) => head)
     const { count, first } = problems
     return { positions: formatPositions(heads), events, problems: count, first }
@@ -86,6 +95,12 @@ export async function verifyDatabase(
     await sql.end({ timeout: 1 })
   }
 }
+
+/** The problem of a shard whose log could not be read to its end. */
+const unreadable = (shard: number, { detail }: ArchiveUnavailable): Problem => ({
+  ...{ check: 'archive', at: `events ${shard}`, expected: 'events that can be read' },
+  found: detail ?? 'the archive is unavailable',
+})
 
 /** Runs the checks that need no walk over the log. */
 async function checkTheRest(sql: Sql, problems: Problems): Promise<void> {
