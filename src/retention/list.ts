@@ -9,7 +9,7 @@ export const SEGMENT_STATES = ['open', 'full', 'written', 'leaving', 'archived']
 /** One of SEGMENT_STATES. */
 export type SegmentState = (typeof SEGMENT_STATES)[number]
 
-/** A segment of the log: its positions, its size in the database and its file (bytes), and times. */
+/** A segment of the log: its positions, its size in the database, its file, and times. */
 export type ListedSegment = {
   shard: number
   first_position: number

@@ -61,8 +61,8 @@ type Row = {
   left_at: string | null
 }
 
-/** Milliseconds after which reads wait for an answer to what is in the archive. */
-const MAX_AGE_MS = 30_000
+/** After so many times `refreshMs`, reads wait for an answer to what is in the archive. */
+const MAX_AGE = 3
 
 /**
  * Milliseconds for which a segment is marked before its flushes leave the database. A read that was
@@ -93,7 +93,7 @@ export class Registry {
       this.#reading ??= this.refresh().finally(() => {
         this.#reading = null
       })
-      if (age > MAX_AGE_MS) await this.#reading
+      if (age > MAX_AGE * this.refreshMs) await this.#reading
       else this.#reading.catch(() => {})
     }
     return this.#segments.get(shard) ?? NONE

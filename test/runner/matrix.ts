@@ -107,6 +107,7 @@ const LONG = [
   'test/faults/network.',
   'test/faults/recovery-drill',
   'test/move-in/books',
+  'test/retention/histories',
   'test/rollups/roll-up',
 ]
 

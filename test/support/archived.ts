@@ -10,6 +10,7 @@ import type { ArchiveOptions } from '../../src/retention/open.ts'
 import { writeSegment } from '../../src/retention/write.ts'
 import { openStore } from '../../src/segment-files/open-store.ts'
 import { packShard } from '../../src/segments/packing.ts'
+import { TEST_INTERVALS } from './intervals.ts'
 import type { TestDatabase } from './server.ts'
 import { until } from './until.ts'
 
@@ -72,6 +73,8 @@ export async function archiveFull(
       }
       await markLeaving(owner, shard, first)
     }
+    // By then every service reads them from the archive, whatever it knew before.
+    await Bun.sleep(4 * TEST_INTERVALS.archive.refreshMs)
     for (const { first } of full) {
       await until(() => leaveSegment(owner, shard, Number(first), 0))
     }

@@ -26,8 +26,8 @@ const SegmentModel = Type.Object(
       SEGMENT_STATES.map((state) => Type.Literal(state)),
       {
         description:
-          '`open`: not full. `full`. `written`: the archive has a verified copy. `leaving`: reads ' +
-          'take it from the archive. `archived`: its flushes have left the database',
+          '`open`: not full. `full`. `written`: the archive has a verified copy. `leaving`: ' +
+          'reads take it from the archive. `archived`: its flushes have left the database',
       },
     ),
     database_bytes: Type.Integer({
