@@ -100,6 +100,17 @@ export const ROWS: readonly { title: string; panels: Panel[] }[] = [
     ],
   },
   {
+    title: 'Archive',
+    panels: [
+      panel('Segments', 'short', { '{{state}}': max('segments', 'state') }),
+      panel('Size', 'bytes', { files: max('archive_bytes') }),
+      panel('Archive, must be 0', 'short', {
+        'segments that can not be read': max('archive_unreadable_segments'),
+        'segments can not be moved': max('archive_failing'),
+      }),
+    ],
+  },
+  {
     title: 'Read replicas',
     panels: [
       panel('Reads', 'reqps', {

@@ -83,6 +83,12 @@ test('of concurrent changes of one token, one is made and is one event', async (
 test('if the event is not appended, the token is neither created nor revoked', async () => {
   const { owner } = service.database
   expect((await create('kept')).status).toBe(201)
+  // Attaching the next segment would be in the way of the trigger.
+  await until(async () => {
+    const [row] = await owner<{ segments: number }[]>`
+      select count(*)::integer as segments from segments g where g.shard = 0`
+    return row!.segments > 1
+  })
   await owner.unsafe(`
     create function refuse_tokens() returns trigger language plpgsql as
       $$ begin raise exception 'refused'; end $$;

@@ -148,6 +148,11 @@ const CASES: Case[] = [
     alert: 'TallybookRegistrationLimited',
     series: { tallybook_registration_limited_total: '0+1x130' },
   },
+  {
+    alert: 'TallybookArchiveUnreadable',
+    series: { tallybook_archive_unreadable_segments: '1x130' },
+  },
+  { alert: 'TallybookArchiveFailing', series: { tallybook_archive_failing: '1x130' } },
   { alert: 'TallybookDimensionOthers', series: { tallybook_dimension_others_total: '0+1x130' } },
   {
     alert: 'TallybookFileDescriptors',
@@ -176,6 +181,8 @@ const HEALTHY: Record<string, string> = {
   tallybook_sources_silent: '0x130',
   tallybook_missing_flushes: '0x130',
   tallybook_webhooks_failing: '0x130',
+  tallybook_archive_unreadable_segments: '0x130',
+  tallybook_archive_failing: '0x130',
   // An old one was deleted.
   tallybook_webhook_given_up: '3x112 2x17',
   'process_open_fds{job="other",instance="x"}': '99x130',
