@@ -1441,8 +1441,8 @@ begin
 end
 $function$
 
--- function bound_segment(text)
-CREATE OR REPLACE FUNCTION tallybook.bound_segment(p_table text)
+-- function bound_segment(text,text)
+CREATE OR REPLACE FUNCTION tallybook.bound_segment(p_table text, p_next text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'tallybook'
@@ -1450,7 +1450,7 @@ AS $function$
 begin
   execute format(
     'alter table %I add constraint events_of_partition check (%s)',
-    p_table || '_next', pg_get_partition_constraintdef(to_regclass(quote_ident(p_table)))
+    p_next, pg_get_partition_constraintdef(to_regclass(quote_ident(p_table)))
   );
 end
 $function$
@@ -1471,28 +1471,27 @@ begin
 end
 $function$
 
--- function copy_segment(text)
-CREATE OR REPLACE FUNCTION tallybook.copy_segment(p_table text)
+-- function copy_segment(text,text)
+CREATE OR REPLACE FUNCTION tallybook.copy_segment(p_table text, p_next text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'tallybook'
 AS $function$
-declare
-  v_next text := p_table || '_next';
 begin
+  execute format('drop table if exists %I', p_next);
   execute format(
     'create table %I (
        like events including defaults including constraints including storage including indexes
-     )', v_next
+     )', p_next
   );
   execute format(
     'insert into %I
      select e.* from %I e where e.type not in (''ApiKeyStatsFlushed'', ''KeyStatsFlushed'')',
-    v_next, p_table
+    p_next, p_table
   );
   execute format(
     'create trigger events_refuse_truncate before truncate on %I
-       for each statement execute function refuse_change()', v_next
+       for each statement execute function refuse_change()', p_next
   );
 end
 $function$
@@ -1649,14 +1648,13 @@ begin
 end
 $function$
 
--- function exchange_segment(text)
-CREATE OR REPLACE FUNCTION tallybook.exchange_segment(p_table text)
+-- function exchange_segment(text,text)
+CREATE OR REPLACE FUNCTION tallybook.exchange_segment(p_table text, p_next text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'tallybook'
 AS $function$
 declare
-  v_next text := p_table || '_next';
   v_parent regclass;
   v_bound text;
 begin
@@ -1667,7 +1665,7 @@ begin
 
   execute format('alter table %s detach partition %I', v_parent, p_table);
   execute format('drop table %I', p_table);
-  execute format('alter table %I rename to %I', v_next, p_table);
+  execute format('alter table %I rename to %I', p_next, p_table);
   execute format('alter table %s attach partition %I %s', v_parent, p_table, v_bound);
   execute format('alter table %I drop constraint events_of_partition', p_table);
 end
@@ -1753,6 +1751,25 @@ begin
       else e.source = f.source and e.idempotency_key = f.idempotency_key
     end;
 end
+$function$
+
+-- function has_older_snapshot(text)
+CREATE OR REPLACE FUNCTION tallybook.has_older_snapshot(p_table text)
+ RETURNS boolean
+ LANGUAGE sql
+ SET search_path TO 'tallybook'
+AS $function$
+  select not exists (
+    select
+    from pg_class c
+    where c.oid = to_regclass(quote_ident(p_table))
+      and not exists (
+        select
+        from pg_stat_activity s
+        where s.pid <> pg_backend_pid() and age(s.backend_xmin) >= age(c.xmin)
+          and (s.datname = current_database() or s.backend_type = 'walsender')
+      )
+  )
 $function$
 
 -- function head_of(integer)
@@ -2017,6 +2034,7 @@ CREATE OR REPLACE FUNCTION tallybook.leave_segment(p_shard integer, p_first bigi
 AS $function$
 declare
   v_table text := segment_table(p_shard, p_first);
+  v_next text := v_table || '_next';
   v_leaving timestamptz;
 begin
   perform pg_advisory_xact_lock(7365006);
@@ -2026,7 +2044,7 @@ begin
       left join archived_segments a using (shard, first_position, end_position)
     where (g.shard = p_shard or v_table = 'events_legacy') and g.first_position = p_first
       and (
-        a.leaving_at is null or a.left_at is not null
+        a.leaving_at is null or (g.shard = p_shard and a.left_at is not null)
         or g.packed_through < g.end_position - 1
         -- The newest event never leaves: appends continue behind it.
         or not exists (
@@ -2053,13 +2071,45 @@ begin
     return false;
   end if;
 
-  perform copy_segment(v_table);
-  perform bound_segment(v_table);
-  perform exchange_segment(v_table);
+  if to_regclass(quote_ident(v_next)) is null then
+    perform copy_segment(v_table, v_next);
+    perform bound_segment(v_table, v_next);
+    return false;
+  end if;
+  if has_older_snapshot(v_next) then
+    return false;
+  end if;
+  perform exchange_segment(v_table, v_next);
   update archived_segments a
   set left_at = clock_timestamp()
-  where (a.shard = p_shard or v_table = 'events_legacy') and a.first_position = p_first;
+  where (a.shard = p_shard or v_table = 'events_legacy') and a.first_position = p_first
+    and a.left_at is null;
   return true;
+end
+$function$
+
+-- function mark_leaving(integer,bigint)
+CREATE OR REPLACE FUNCTION tallybook.mark_leaving(p_shard integer, p_first bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
+AS $function$
+declare
+  v_table text := segment_table(p_shard, p_first);
+begin
+  perform pg_advisory_xact_lock(7365006);
+  if exists (
+    select
+    from archived_segments a
+    where a.shard = p_shard and a.first_position = p_first and a.leaving_at is null
+  ) then
+    execute format('drop table if exists %I', v_table || '_restored');
+    perform copy_segment(v_table, v_table || '_next');
+    perform bound_segment(v_table, v_table || '_next');
+    update archived_segments a
+    set leaving_at = clock_timestamp()
+    where a.shard = p_shard and a.first_position = p_first;
+  end if;
 end
 $function$
 

@@ -7,10 +7,18 @@ export const LOCK_MS = 100
 
 /** Marks a segment of the archive: reads take its events from there. */
 export async function markLeaving(owner: Sql, shard: number, first: number): Promise<void> {
+  await owner`select mark_leaving(${shard}, ${first})`
+}
+
+/**
+ * Takes the mark of a segment away that has not left: reads find its events in the database again.
+ * `leave_segment` at the same time fails, or this changes nothing.
+ */
+export async function unmarkLeaving(owner: Sql, shard: number, first: number): Promise<void> {
   await owner`
     update archived_segments a
-    set leaving_at = clock_timestamp()
-    where a.shard = ${shard} and a.first_position = ${first} and a.leaving_at is null`
+    set leaving_at = null
+    where a.shard = ${shard} and a.first_position = ${first} and a.left_at is null`
 }
 
 /**

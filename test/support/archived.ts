@@ -48,9 +48,24 @@ export async function useSmallSegments(
 export async function archiveFull(
   database: TestDatabase,
   shard: number,
-  { url }: ArchiveOptions,
+  archive: ArchiveOptions,
 ): Promise<number> {
-  const { owner, address } = database
+  const firsts = await markFull(database, shard, archive)
+  // By then every service reads them from the archive, whatever it knew before.
+  await Bun.sleep(4 * TEST_INTERVALS.archive.refreshMs)
+  for (const first of firsts) await until(() => leaveSegment(database.owner, shard, first, 0))
+  return firsts.length
+}
+
+/**
+ * Writes all full segments of a shard to the archive, and marks them: they can leave. Returns their
+ * first positions.
+ */
+export async function markFull(
+  { owner, address }: TestDatabase,
+  shard: number,
+  { url }: ArchiveOptions,
+): Promise<number[]> {
   await packShard(owner, address, shard)
   while ((await integrateEvents(owner, shard)) > 0);
   const head = await readHead(owner, shard)
@@ -73,13 +88,8 @@ export async function archiveFull(
       }
       await markLeaving(owner, shard, first)
     }
-    // By then every service reads them from the archive, whatever it knew before.
-    await Bun.sleep(4 * TEST_INTERVALS.archive.refreshMs)
-    for (const { first } of full) {
-      await until(() => leaveSegment(owner, shard, Number(first), 0))
-    }
   } finally {
     await pools.close()
   }
-  return full.length
+  return full.map(({ first }) => Number(first))
 }
