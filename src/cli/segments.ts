@@ -5,6 +5,7 @@ import { parseVerifierKey, type VerifierKey } from '../proofs/merkle/key.ts'
 import { readSigner } from '../proofs/transparency/origin.ts'
 import { readPublished } from '../proofs/transparency/published.ts'
 import { archiveSegments } from '../retention/archive.ts'
+import { BUSY } from '../retention/archiver.ts'
 import { type ListedSegment, readSegments } from '../retention/list.ts'
 import { readArchived } from '../retention/registry.ts'
 import { restoreSegment } from '../retention/restore.ts'
@@ -29,7 +30,7 @@ export const USAGE = `Usage: tallybook segments [list] [--json]
   restore   bring a segment back into the database
   verify    check every file of the archive; with --archive, without the database`
 
-/** Exit codes: done; problems found or something not done; not checked. */
+/** Exit codes besides 0 and BUSY: problems found, or something not done; not checked. */
 const EXIT = { problems: 1, failed: 2 }
 
 /** Segments per read. */
@@ -72,7 +73,9 @@ export async function segments(args: string[]): Promise<void> {
       heads: signer === null ? null : await readPublished(pools.read, signer),
       onStep: (step) => console.error(step),
     })
-    if (run === null) throw new UserError('The segments are being archived by another process.')
+    if (run === null) {
+      throw new UserError('Another process archives segments.', { exitCode: BUSY })
+    }
     for (const problem of run.problems) console.error(problem)
     if (isJson) console.log(JSON.stringify(run))
     else console.log(`${run.written} written, ${run.marked} leaving, ${run.left} left`)

@@ -2,11 +2,13 @@ import { connectAsOwner, type ServerAddress, type Sql } from '../platform/postgr
 import type { SignedTreeHead } from '../proofs/merkle/tree-head.ts'
 import { snapshots } from '../read-model/projections/snapshots.ts'
 import { UnfitEvent } from '../segment-files/blocks/encode.ts'
+import type { SegmentFailure } from '../segment-files/failure.ts'
 import { CheckedFile } from '../segment-files/fetch.ts'
 import type { SegmentStore } from '../segment-files/stores/store.ts'
 import { verifySegment } from '../segment-files/verify.ts'
-import { leaveSegment, markLeaving } from './leave.ts'
-import { LEAVING_MS, readArchived } from './registry.ts'
+import { checkFile } from './file-checks.ts'
+import { leaveSegment, markLeaving, unmarkLeaving } from './leave.ts'
+import { type ArchivedSegment, LEAVING_MS, readArchived } from './registry.ts'
 import { type FullSegment, writeSegment } from './write.ts'
 
 export type ArchiveRunOptions = {
@@ -111,6 +113,22 @@ export async function readOld(sql: Sql, keepDays: number): Promise<FullSegment[]
         from instances i
         where i.migration < ${ARCHIVE_MIGRATION}
       )
+      -- The first segments of a log that was one table leave together.
+      and not (
+        a.first_position = 0 and to_regclass('events_legacy') is not null
+        and exists (
+          select
+          from segments g
+            left join archived_segments o
+              on o.shard = g.shard and o.first_position = g.first_position
+          where g.first_position = 0
+            and coalesce(
+              greatest(o.last_recorded_at, o.restored_at)
+                >= clock_timestamp() - make_interval(days => ${keepDays}::integer),
+              true
+            )
+        )
+      )
     order by a.first_position, a.shard`
   return rows.map(toSegment)
 }
@@ -157,18 +175,14 @@ async function writeFull(owner: Sql, options: ArchiveRunOptions, run: ArchiveRun
 async function markOld(owner: Sql, options: ArchiveRunOptions, run: ArchiveRun): Promise<void> {
   const { sql, store, keepDays, signal } = options
   if (keepDays === null) return
-  const archived = await readArchived(sql)
-  for (const segment of await readOld(sql, keepDays)) {
-    const { shard, first, end } = segment
-    const {
-      fileName,
-      fileBytes: bytes,
-      indexSha256,
-    } = archived.find((other) => other.shard === shard && other.first === first)!
+  for (const segment of await readFiles(sql, await readOld(sql, keepDays))) {
+    signal.throwIfAborted()
+    const { shard, first, end, fileName, fileBytes: bytes, indexSha256 } = segment
     const file = new CheckedFile(store, fileName)
     const verified = await verifySegment(file, { shard, first, end, bytes, indexSha256, signal })
     if (verified.kind === 'problem') {
       run.problems.push(`${nameOf(segment)} stays: ${verified.failure.reason}`)
+      if (isLost(verified.failure)) await forgetFile(owner, segment)
       continue
     }
     await markLeaving(owner, shard, first)
@@ -178,11 +192,19 @@ async function markOld(owner: Sql, options: ArchiveRunOptions, run: ArchiveRun):
 }
 
 async function leaveMarked(owner: Sql, options: ArchiveRunOptions, run: ArchiveRun): Promise<void> {
-  for (const segment of await readMarked(options.sql, options.leavingMs)) {
+  const { sql, store, leavingMs } = options
+  for (const segment of await readFiles(sql, await readMarked(sql, leavingMs))) {
     const { shard, first } = segment
+    // It was verified when it was marked. Now nothing leaves unless the store still has it.
+    const failure = await checkFile(segment, store)
+    if (failure !== null) {
+      await unmarkLeaving(owner, shard, first)
+      run.problems.push(`${nameOf(segment)} stays: ${failure.reason}`)
+      continue
+    }
     for (let tries = 0; tries < LEAVE_TRIES; tries++) {
       options.signal.throwIfAborted()
-      if (await leaveSegment(owner, shard, first, options.leavingMs)) {
+      if (await leaveSegment(owner, shard, first, leavingMs)) {
         run.left++
         options.onStep(`${nameOf(segment)} has left the database`)
         break
@@ -190,6 +212,27 @@ async function leaveMarked(owner: Sql, options: ArchiveRunOptions, run: ArchiveR
       await Bun.sleep(LEAVE_PAUSE_MS)
     }
   }
+}
+
+/** Returns what is known of the files of segments, in the same order. */
+async function readFiles(sql: Sql, segments: readonly FullSegment[]): Promise<ArchivedSegment[]> {
+  if (segments.length === 0) return []
+  const archived = await readArchived(sql)
+  return segments.flatMap(({ shard, first }) =>
+    archived.filter((other) => other.shard === shard && other.first === first),
+  )
+}
+
+/** True if a store answers, but has not what was written. */
+const isLost = ({ kind }: SegmentFailure) =>
+  kind === 'not_found' || kind === 'lied' || kind === 'malformed'
+
+/** Lets a segment be written again, whose events are all in the database. */
+async function forgetFile(owner: Sql, { shard, first, fileName }: ArchivedSegment): Promise<void> {
+  await owner`
+    delete from archived_segments a
+    where a.shard = ${shard} and a.first_position = ${first} and a.file_name = ${fileName}
+      and a.leaving_at is null`
 }
 
 /** `Segment 0/524288 to 1048575` */

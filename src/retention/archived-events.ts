@@ -93,12 +93,10 @@ export class ArchivedEvents implements EventArchive {
     read: (segment: Segment) => Promise<Value>,
   ): Promise<Value> {
     try {
-      const value = await read(await this.#openSegment(segment))
-      this.options.checks.note(segment, null)
-      return value
+      return await read(await this.#openSegment(segment))
     } catch (error) {
       if (!(error instanceof SegmentError)) throw error
-      this.options.checks.note(segment, error.failure)
+      this.options.checks.note(segment, error.failure, read)
       const { shard, first, end } = segment
       const where = `${shard}/${first} to ${end - 1}`
       throw new ArchiveUnavailable(`The archive has events ${where}: ${error.failure.reason}.`)

@@ -52,12 +52,18 @@ export class Archiver {
     const { owns, sql, pollIntervalMs, logger } = this.options
     try {
       if (owns(0) && (await this.#hasWork(sql))) await this.#run()
-      else if (this.#failures === 0) this.failing = null
+      // Another instance does it, or has done it.
+      else this.#succeed()
     } catch (error) {
       // The database is reported by others.
       if (!isUnavailable(error)) logger.error({ err: error }, 'archive: failed')
     }
     return Math.min(pollIntervalMs * 2 ** this.#failures, MAX_BACKOFF_MS)
+  }
+
+  #succeed(): void {
+    this.failing = null
+    this.#failures = 0
   }
 
   async #hasWork(sql: Sql): Promise<boolean> {
@@ -77,11 +83,10 @@ export class Archiver {
     this.#job = null
     if (this.#poll.isStopped) return
     if (exitCode === 0) {
-      if (this.failing !== null) logger.info('archive: segments are written again')
-      this.failing = null
-      this.#failures = 0
-      return
+      if (this.failing !== null) logger.info('archive: segments are moved again')
+      return this.#succeed()
     }
+    if (exitCode === BUSY) return
     this.#failures = Math.min(this.#failures + 1, 10)
     const reason = readProblem(output) ?? `the process ended with ${exitCode}`
     // Each line of the process is in the log anyway.
@@ -89,6 +94,9 @@ export class Archiver {
     this.failing = { since: this.failing?.since ?? new Date().toISOString(), reason }
   }
 }
+
+/** The exit code of `tallybook segments archive` if another process does it. */
+export const BUSY = 3
 
 function readProblem(output: string): string | null {
   try {

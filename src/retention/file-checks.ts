@@ -21,69 +21,104 @@ export type Unreadable = {
 /** The shortest time (ms) between two checks. */
 const MIN_PAUSE_MS = 100
 
+/** Milliseconds after which what failed is attempted again. */
+const RETRY_MS = 60_000
+
+/** A read of a segment, to be repeated until it succeeds. */
+type Read = (segment: Segment) => Promise<unknown>
+
 /**
  * Knows which files of the archive can't be read: from reads of the log, and by opening one file
  * after the other, from the store and not from the cache, so that a lost file is noticed before
- * someone needs it.
+ * someone needs it. What has failed is repeated, from the store as well: a read that succeeds may
+ * have found everything in the cache, or needed other parts.
  */
 export class FileChecks {
-  readonly #failing = new Map<string, Unreadable>()
+  readonly #failing = new Map<string, Unreadable & { read: Read | null }>()
   /** The files that were opened in this round. */
   readonly #done = new Set<string>()
+  #nextAt = 0
 
-  /** The files that can't be read, in the order in which that was noticed. */
+  /** The files that can't be read, in the order of time. */
   get unreadable(): Unreadable[] {
-    return [...this.#failing.values()]
+    const all = [...this.#failing.values()].map(({ read: _, ...unreadable }) => unreadable)
+    return all.sort((a, b) => Date.parse(a.since) - Date.parse(b.since))
   }
 
-  /** Notes that a file was read, or why it could not be. */
-  note({ shard, first, fileName }: ArchivedSegment, failure: SegmentFailure | null): void {
-    if (failure === null) this.#failing.delete(fileName)
-    else {
-      const since = this.#failing.get(fileName)?.since ?? new Date().toISOString()
-      const where = { shard, first_position: first, file_name: fileName }
-      this.#failing.set(fileName, { ...where, since, reason: failure.reason })
-    }
+  /** Notes why a file could not be read, and what to repeat until it can; null for what is checked. */
+  note(
+    { shard, first, fileName }: ArchivedSegment,
+    failure: SegmentFailure,
+    read: Read | null,
+  ): void {
+    const since = this.#failing.get(fileName)?.since ?? new Date().toISOString()
+    // The last one is repeated last.
+    this.#failing.delete(fileName)
+    const where = { shard, first_position: first, file_name: fileName }
+    this.#failing.set(fileName, { ...where, since, reason: failure.reason, read })
   }
 
   /** Opens each file of the archive once in `eachMs`, one at a time. */
   start(sql: Sql, store: SegmentStore, eachMs: number): Poll {
+    const retryMs = Math.min(eachMs, RETRY_MS)
     const poll = new Poll(async () => {
       try {
-        return await this.#checkNext(sql, store, eachMs)
+        const archived = await readArchived(sql)
+        await this.#repeatFailed(archived, store)
+        if (performance.now() >= this.#nextAt) await this.#checkNext(archived, store, eachMs)
       } catch (error) {
         if (!isUnavailable(error)) throw error
-        return eachMs
+        return retryMs
       }
+      return Math.max(Math.min(this.#nextAt - performance.now(), retryMs), MIN_PAUSE_MS)
     }, eachMs)
     return poll.start(MIN_PAUSE_MS)
   }
 
-  async #checkNext(sql: Sql, store: SegmentStore, eachMs: number): Promise<number> {
-    const archived = await readArchived(sql)
-    const names = new Set(archived.map(({ fileName }) => fileName))
-    for (const name of this.#failing.keys()) if (!names.has(name)) this.#failing.delete(name)
+  /** Repeats what has failed, until one fails again: the store may be down. */
+  async #repeatFailed(archived: readonly ArchivedSegment[], store: SegmentStore): Promise<void> {
+    const files = new Map(archived.map((file) => [file.fileName, file]))
+    for (const [name, { read }] of [...this.#failing]) {
+      const file = files.get(name)
+      const failure = file === undefined ? null : await checkFile(file, store, read)
+      if (failure !== null) return this.note(file!, failure, read)
+      this.#failing.delete(name)
+    }
+  }
+
+  async #checkNext(
+    archived: readonly ArchivedSegment[],
+    store: SegmentStore,
+    eachMs: number,
+  ): Promise<void> {
     let next = archived.find(({ fileName }) => !this.#done.has(fileName))
     if (next === undefined) {
       this.#done.clear()
       next = archived[0]
     }
-    if (next === undefined) return eachMs
+    this.#nextAt = performance.now() + eachMs / Math.max(archived.length, 1)
+    if (next === undefined) return
     this.#done.add(next.fileName)
-    this.note(next, await check(next, store))
-    return Math.max(eachMs / archived.length, MIN_PAUSE_MS)
+    if (this.#failing.has(next.fileName)) return
+    const failure = await checkFile(next, store)
+    if (failure !== null) this.note(next, failure, null)
   }
 }
 
-/** Opens a file, and reads its last event. Returns why it can't be done. */
-async function check(
+/**
+ * Opens a file, without a cache, and reads its last event or what `read` does. Returns why it can't
+ * be done.
+ */
+export async function checkFile(
   { shard, first, end, fileName, fileBytes: bytes, indexSha256 }: ArchivedSegment,
   store: SegmentStore,
+  read: Read | null = null,
 ): Promise<SegmentFailure | null> {
   try {
     const file = new CheckedFile(store, fileName)
     const segment = await Segment.open(file, { shard, first, end, bytes, indexSha256 })
     await segment.readEvent(end - 1)
+    await read?.(segment)
     return null
   } catch (error) {
     if (error instanceof SegmentError) return error.failure

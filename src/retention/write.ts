@@ -56,6 +56,7 @@ export async function writeSegment(
   const { bytes, indexSha256, index } = put
   // It was read back, and its events make this root.
   if (index.tree.root !== formatHash(await readRoot(end, tiles))) {
+    await store.remove(name)
     return failed(`${name} has another root than the tree of the log`)
   }
   await owner`
