@@ -58,6 +58,10 @@ export class Walk {
       const chunk = window.isArchived
         ? { shard, after, through: window.through }
         : await nextChunk(sql, shard, after, window.through)
+      // The chunk before this one may have been in the database.
+      if (window.isArchived && after >= 0) {
+        this.#previousAt ??= await readRecordedAt(sql, shard, after)
+      }
       const keys = window.isArchived
         ? await window.read((file) => this.#checkFile(file, chunk))
         : null
