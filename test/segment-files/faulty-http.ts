@@ -74,6 +74,8 @@ type Exchange = {
 
 export type FaultyHttp = {
   url: string
+  /** How many requests have failed. */
+  readonly failed: number
   /** Begins a fault for requests of these methods, the next `times` of them. */
   begin(fault: HttpFault, methods: readonly string[], times?: number): void
   end(): void
@@ -83,6 +85,7 @@ export type FaultyHttp = {
 /** A reverse proxy that fails in one way at a time. */
 export async function startFaultyHttp(upstream: string): Promise<FaultyHttp> {
   const { hostname, port } = new URL(upstream)
+  let failed = 0
   let now: { fault: HttpFault; methods: readonly string[]; left: number } | null = null
   const server = http.createServer((request, client) => {
     const fault = now?.methods.includes(request.method!) === true && now.left-- > 0
@@ -108,13 +111,18 @@ export async function startFaultyHttp(upstream: string): Promise<FaultyHttp> {
         forwarded.on('error', () => client.destroy())
         forwarded.end(body)
       }
-      if (fault) HTTP_FAULTS[now!.fault]({ client, forward })
-      else forward(({ status, headers, body }) => client.writeHead(status, headers).end(body))
+      if (fault && now !== null) {
+        failed++
+        HTTP_FAULTS[now.fault]({ client, forward })
+      } else forward(({ status, headers, body }) => client.writeHead(status, headers).end(body))
     })
   })
   const own = await listenLocally(server)
   return {
     url: `http://127.0.0.1:${own}`,
+    get failed() {
+      return failed
+    },
     begin: (fault, methods, times = Number.POSITIVE_INFINITY) => {
       now = { fault, methods, left: times }
     },
