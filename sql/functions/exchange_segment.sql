@@ -1,6 +1,6 @@
 -- Puts the table p_next into the place of the partition p_table of the log, which is dropped. Only
--- the owner may call it, when all rows of the new table belong there, and no snapshot is so old that
--- it does not see them (has_older_snapshot).
+-- the owner may call it, when all rows of the new table belong there, and no snapshot is so old
+-- that it does not see them (has_older_snapshot).
 --
 -- Lock: the parent of the partition, until commit. A constraint proves that the rows belong there,
 -- so that they are not read once more under the lock.

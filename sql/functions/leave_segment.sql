@@ -1,9 +1,9 @@
 -- Takes the flushes of a segment out of the database; its other events stay. The archive must have
 -- its file, readers must take its events from there since a while (leaving_at), and nothing may
 -- need them in the database: its keys are packed, its leaves are in the tree, and no transaction is
--- older than leaving_at, nor a snapshot older than the table with the other events. Returns false if
--- that is not so: try again later. If the segment is one of those of `events_legacy`, all of them
--- that have not left do so together. Only the owner may call it.
+-- older than leaving_at, nor a snapshot older than the table with the other events. Returns false
+-- if that is not so: try again later. If the segment is one of those of `events_legacy`, all of
+-- them that have not left do so together. Only the owner may call it.
 --
 -- Lock: the partition and its parent, for as long as it takes to exchange two tables. Killed before
 -- the commit: nothing has left.

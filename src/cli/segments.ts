@@ -27,6 +27,7 @@ export const USAGE = `Usage: tallybook segments [list] [--json]
        tallybook segments verify [--archive <url>] [--key <verifier key>] ... [--json]
   archive   move each segment on by its next step: to TALLYBOOK_ARCHIVE_URL, and out of the
             database if it is older than TALLYBOOK_KEEP_DAYS. A running service does so by itself
+            (exit code 3: another process does so now)
   restore   bring a segment back into the database
   verify    check every file of the archive; with --archive, without the database`
 

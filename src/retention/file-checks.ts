@@ -45,7 +45,7 @@ export class FileChecks {
     return all.sort((a, b) => Date.parse(a.since) - Date.parse(b.since))
   }
 
-  /** Notes why a file could not be read, and what to repeat until it can; null for what is checked. */
+  /** Notes why a file could not be read, and what to repeat until it can: null for no more. */
   note(
     { shard, first, fileName }: ArchivedSegment,
     failure: SegmentFailure,

@@ -26,8 +26,8 @@ export type Restored = { kind: 'restored' } | { kind: 'failed'; failure: Segment
 
 /**
  * Brings the flushes of a segment back into the database: into a table beside the log, which then
- * takes the place of the one without them. Killed before that, the log has not changed, and the next
- * call replaces the table. Its file stays in the archive.
+ * takes the place of the one without them. Killed before that, the log has not changed, and the
+ * next call replaces the table. Its file stays in the archive.
  *
  * Lock: the partition and its parent, for as long as it takes to exchange two tables.
  */
