@@ -168,6 +168,12 @@ test('killed while a segment is restored, it is still in the archive', async () 
   await run('verify')
 })
 
+test('what the killed have left in the archive is not taken for segments', async () => {
+  const verify = ['segments', 'verify', '--archive', 's3://segments/logs']
+  expect(bucket.objects.size).toBeGreaterThan(3)
+  expect(await run(...verify)).toBe('3 segments with 192 events. No problems\n')
+})
+
 test('a second process does nothing while one archives', async () => {
   const owner = connectAsOwner(database.address)
   const connection = await owner.reserve()
