@@ -6,6 +6,7 @@ import type { KeyHints, PostedFlush } from '../../events/flush.ts'
 import type { PostedKeyEntries } from '../../events/key-flush.ts'
 import { type Detailed, DetailsReader, hasDetails } from './details.ts'
 import { addHint } from './hints.ts'
+import { PlainEntriesReader } from './plain-entries.ts'
 import { explainRefusal, isForeign, type Refusal } from './refusal.ts'
 
 const MAX = Number.MAX_SAFE_INTEGER
@@ -116,6 +117,8 @@ export const KeyFlushBody = flushOf(
 const API_KEY_FIELDS = Object.keys(ApiKeyEntry.properties)
 const KEY_FIELDS = Object.keys(KeyEntry.properties)
 
+const plainEntries = new PlainEntriesReader()
+
 /**
  * Parses the body of a flush of either kind, or returns what is wrong with it. Reads how the
  * entries describe their keys only if `withHints`. `sequence` is what its header says.
@@ -126,9 +129,13 @@ export function parseFlush(
   withHints: boolean,
   sequence: string | null = null,
 ): PostedFlush | Refusal {
+  const isOfApiKeys = type === 'ApiKeyStatsFlushed'
+  const plain = isOfApiKeys ? plainEntries.read(text) : null
+  // Such entries have no hints.
+  if (plain !== null)
+    return { type, entries: plain, ...(sequence !== null && { sequence }) } as PostedFlush
   const hints = withHints ? { byEntry: new Map(), bytes: 0 } : null
   const body = parseJson(text)
-  const isOfApiKeys = type === 'ApiKeyStatsFlushed'
   const entries = isOfApiKeys ? readApiKeyEntries(body, hints) : readKeyEntries(body, hints)
   if (entries === null) return explainRefusal(body, isOfApiKeys ? API_KEY_FIELDS : KEY_FIELDS)
   const countedAt = (body as { counted_at?: number } | null)?.counted_at ?? null
