@@ -30,23 +30,17 @@ export class Layout {
   /** What follows the first and the second number of an entry, and the third unless it is last. */
   readonly #after: readonly Literal[]
   readonly #close: Uint8Array
+  /** How many bytes an entry has, at least. */
+  readonly #leastBytes: number
 
   constructor(
-    private readonly texts: Texts,
+    readonly texts: Texts,
     /** The columns of the first, second and third number of an entry. */
     private readonly order: readonly number[],
   ) {
     this.#after = texts.after.map(literalOf)
     this.#close = new TextEncoder().encode(texts.close)
-  }
-
-  /** True if a body begins as this layout does. */
-  begins(text: string): boolean {
-    return text.startsWith(this.texts.open)
-  }
-
-  isOf(texts: Texts): boolean {
-    return Bun.deepEquals(texts, this.texts)
+    this.#leastBytes = this.#after.reduce((bytes, { length }) => bytes + length + 1, 0)
   }
 
   /**
@@ -55,27 +49,29 @@ export class Layout {
    * or wrong.
    */
   read(bytes: Uint8Array, words: DataView, length: number): PostedApiKeyEntries | null {
-    const columns: [number[], number[], number[]] = [[], [], []]
-    const [first, second, third] = this.order.map((column) => columns[column]!)
     const [afterFirst, afterSecond, afterThird] = this.#after
+    const most = Math.ceil(length / this.#leastBytes)
+    const column = () => new Array<number>(most)
+    const columns: [number[], number[], number[]] = [column(), column(), column()]
+    const [first, second, third] = this.order.map((column) => columns[column]!)
+    let entries = 0
     let at = this.texts.open.length
     while (at < length) {
-      at = readNumber(bytes, at, first!)
+      at = readNumber(bytes, at, first!, entries)
       if (at < 0 || !matches(words, at, afterFirst!)) return null
-      at = readNumber(bytes, at + afterFirst!.length, second!)
+      at = readNumber(bytes, at + afterFirst!.length, second!, entries)
       if (at < 0 || !matches(words, at, afterSecond!)) return null
-      at = readNumber(bytes, at + afterSecond!.length, third!)
+      at = readNumber(bytes, at + afterSecond!.length, third!, entries)
       if (at < 0) return null
+      entries++
       if (!matches(words, at, afterThird!)) break
       at += afterThird!.length
     }
     // Whatever was read behind the body is refused here.
-    return this.#isEnd(bytes, at, length) ? toEntries(columns) : null
-  }
-
-  #isEnd(bytes: Uint8Array, at: number, length: number): boolean {
-    const close = this.#close
-    return at + close.length === length && close.every((byte, i) => bytes[at + i] === byte)
+    if (at + this.#close.length !== length) return null
+    return this.#close.every((byte, i) => bytes[at + i] === byte)
+      ? toEntries(columns, entries)
+      : null
   }
 }
 
@@ -97,11 +93,8 @@ export function layoutOf(texts: Texts): Layout | null {
   const [first, second, third] = texts.after
   const entries = `1${first}2${second}3${third}4${first}5${second}6`
   const names = namesOf(open + entries + close)
-  if (names === null || !Bun.deepEquals(names.toSorted(), FIELDS)) return null
-  return new Layout(
-    texts,
-    names.map((name) => FIELDS.indexOf(name)),
-  )
+  const order = names?.map((name) => FIELDS.indexOf(name)) ?? []
+  return Bun.deepEquals(order.toSorted(), [0, 1, 2]) ? new Layout(texts, order) : null
 }
 
 /** Returns the names of the fields of a body with two entries, from 1 to 3 and from 4 to 6. */
@@ -117,22 +110,22 @@ function namesOf(body: string): string[] | null {
   }
 }
 
-/** Returns null if the columns are no entries, or if JSON.parse has to decide. */
-function toEntries([ids, requests, successes]: [number[], number[], number[]]) {
-  const { length } = ids
-  if (requests.length !== length || successes.length !== length) return null
+/** Cuts columns to this many entries. Returns null if one is skipped or wrong. */
+function toEntries(columns: [number[], number[], number[]], length: number) {
+  const [ids, requests, successes] = columns
   for (let i = 0; i < length; i++) {
     if (ids[i] === 0 || successes[i]! > requests[i]!) return null
   }
+  for (const column of columns) column.length = length
   return { ids, requests, successes }
 }
 
 /** Reads a number to the end of a column. Returns the index after it, or -1 if it isn't plain. */
-function readNumber(bytes: Uint8Array, from: number, column: number[]): number {
+function readNumber(bytes: Uint8Array, from: number, column: number[], i: number): number {
   let at = from
   let digit = bytes[at]! - ZERO
   if (digit === 0) {
-    column.push(0)
+    column[i] = 0
     digit = bytes[at + 1]! - ZERO
     return digit >= 0 && digit <= 9 ? -1 : at + 1
   }
@@ -141,7 +134,7 @@ function readNumber(bytes: Uint8Array, from: number, column: number[]): number {
     value = value * 10 + digit
     digit = bytes[++at]! - ZERO
   }
-  column.push(value)
+  column[i] = value
   return at === from || at > from + MAX_DIGITS ? -1 : at
 }
 

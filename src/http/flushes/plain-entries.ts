@@ -28,7 +28,7 @@ export class PlainEntriesReader {
   read(body: string): PostedApiKeyEntries | null {
     if (body.length < BYTES.least || body.length > BYTES.most) return null
     for (const layout of this.#layouts) {
-      const entries = layout.begins(body) ? this.#readAs(layout, body) : null
+      const entries = body.startsWith(layout.texts.open) ? this.#readAs(layout, body) : null
       if (entries !== null) return entries
     }
     return this.#learn(body)
@@ -44,7 +44,8 @@ export class PlainEntriesReader {
   /** Reads a body with a new layout, and remembers the layout. */
   #learn(body: string): PostedApiKeyEntries | null {
     const texts = cutTexts(body)
-    if (texts === null || this.#layouts.some((layout) => layout.isOf(texts))) return null
+    if (texts === null || this.#layouts.some((layout) => Bun.deepEquals(layout.texts, texts)))
+      return null
     const layout = layoutOf(texts)
     const entries = layout && this.#readAs(layout, body)
     if (layout && entries) this.#layouts = [layout, ...this.#layouts].slice(0, MAX_LAYOUTS)
