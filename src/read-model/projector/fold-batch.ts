@@ -9,6 +9,7 @@ import { type Sql, transact } from '../../platform/postgres/pool.ts'
 import { contentOf, countPostings, type Entry } from '../projections/entry.ts'
 import type { Fold, Projection, WriteTarget } from '../projections/projection.ts'
 import type { ReadLarge } from '../queries/read-large.ts'
+import { BufferedBatches } from './buffered.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { EntryBatch } from './entry-batch.ts'
 
@@ -25,9 +26,6 @@ const EVENTS_AFTER_LARGE = 16
 
 /** Statements sent together: more would be written to the connection in one go. */
 const CONCURRENT_WRITES = 8
-
-/** Newest batches buffered while an earlier one is missing; those before are read from the log. */
-const MAX_BUFFERED = 8
 
 /**
  * New events of a shard, folded in memory and then written: counters and checkpoints move in one
@@ -50,7 +48,7 @@ export class FoldBatch {
   postings = 0
   readonly #folds: Fold[]
   readonly #parked: { position: number; reason: string }[] = []
-  #buffered: EntryBatch[] = []
+  #buffered = new BufferedBatches()
   /** True while a large event is folded part by part. */
   #isFoldingLarge = false
   /** An event of a newer release, before which the batch ends. */
@@ -96,7 +94,7 @@ export class FoldBatch {
   /** Folds a batch that was just committed, once everything before it is folded. */
   foldAppended(appended: EntryBatch): void {
     if (appended.firstPosition > this.position + 1 || this.#isFoldingLarge) {
-      if (this.#buffered.push(appended) > MAX_BUFFERED) this.#buffered.shift()
+      this.#buffered.add(appended)
       return
     }
     const { firstPosition, recordedAt, entries, payloadSha256s, previous } = appended
@@ -127,7 +125,8 @@ export class FoldBatch {
     let limit = readEvents
     for (;;) {
       if (this.#isLost) throw new LogLost()
-      const range = { shard: this.shard, after: this.position }
+      const through = this.#buffered.missingThrough
+      const range = { shard: this.shard, after: this.position, through }
       let last = this.position
       const requested = limit
       const large: FoldableEvent[] = []
@@ -232,8 +231,7 @@ export class FoldBatch {
   }
 
   #foldBuffered(): void {
-    const buffered = this.#buffered.splice(0).sort((a, b) => a.firstPosition - b.firstPosition)
-    for (const appended of buffered) this.foldAppended(appended)
+    for (const appended of this.#buffered.take()) this.foldAppended(appended)
   }
 
   #foldStored(stored: FoldableEvent, payload: Uint8Array): void {

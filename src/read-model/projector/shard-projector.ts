@@ -207,7 +207,7 @@ export class ShardProjector {
   get #hasWork(): boolean {
     const batch = this.#batch
     if (!batch || this.#isDue(batch)) return true
-    return batch.hasGap && performance.now() - this.#polledAt >= this.intervals.pollIntervalMs
+    return batch.hasGap && performance.now() - this.#polledAt >= IDLE.shortestMs
   }
 
   /**

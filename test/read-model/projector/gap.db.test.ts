@@ -51,16 +51,16 @@ test('the log is read until what was appended meanwhile follows without a gap', 
     await insert(2)
     const batch = new FoldBatch(0, PROJECTIONS, await checkpointsOf(pools.project, 0))
     // Committed after the first read has begun, and more than are buffered.
-    for (let position = 2; position < 20; position++) batch.foldAppended(commitAt(position))
+    for (let position = 2; position < 100; position++) batch.foldAppended(commitAt(position))
     const read = batch.readFromLog(project, { readEvents: 5_000, isEnough: () => false })
     // The read of what follows position 1.
     expect(await Promise.race([barrier.reached.then(() => 'reads on'), read])).toBe('reads on')
-    await insert(18)
+    await insert(98)
     barrier.release()
     expect(await read).toBe(false)
-    batch.foldAppended(commitAt(20))
+    batch.foldAppended(commitAt(100))
     expect({ position: batch.position, hasGap: batch.hasGap }).toEqual({
-      position: 20,
+      position: 100,
       hasGap: false,
     })
   } finally {
@@ -69,13 +69,25 @@ test('the log is read until what was appended meanwhile follows without a gap', 
   }
 })
 
+test('only what is missing is read: commits that wait for it are not', async () => {
+  const batch = new FoldBatch(0, PROJECTIONS, await checkpointsOf(pools.project, 0))
+  // They are not in the log, so they can't be read there.
+  for (let position = 100; position < 150; position++) batch.foldAppended(commitAt(position))
+  const read = batch.readFromLog(pools.project, { readEvents: 5_000, isEnough: () => false })
+  expect(await read).toBe(false)
+  expect({ position: batch.position, hasGap: batch.hasGap }).toEqual({
+    position: 149,
+    hasGap: false,
+  })
+})
+
 test('a commit that is not in the log keeps no read going', async () => {
   const batch = new FoldBatch(0, PROJECTIONS, await checkpointsOf(pools.project, 0))
-  batch.foldAppended(commitAt(30))
+  batch.foldAppended(commitAt(130))
   expect(await batch.readFromLog(pools.project, { readEvents: 7, isEnough: () => false })).toBe(
     false,
   )
-  expect({ position: batch.position, hasGap: batch.hasGap }).toEqual({ position: 19, hasGap: true })
+  expect({ position: batch.position, hasGap: batch.hasGap }).toEqual({ position: 99, hasGap: true })
 })
 
 test('a projector that writes rarely closes a gap before its time', async () => {
@@ -94,10 +106,10 @@ test('a projector that writes rarely closes a gap before its time', async () => 
   )
   projector.start()
   try {
-    expect(await projector.reach(19, PATIENCE_MS)).toBe(true)
+    expect(await projector.reach(99, PATIENCE_MS)).toBe(true)
     const [at] = await database.owner`select clock_timestamp()::text as time`
     await until(async () => {
-      projector.noticeAppend(commitAt(25))
+      projector.noticeAppend(commitAt(125))
       const reads = await database.owner`
         select
         from pg_stat_activity a
