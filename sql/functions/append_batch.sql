@@ -68,7 +68,10 @@ declare
   v_replayed_ordinals integer[] := '{}';
   v_replayed_positions bigint[] := '{}';
 begin
-  perform check_clock(p_clock, p_clock_tolerance);
+  -- Called only if it fails: a call takes 8 µs, of the 146 of a lone flush.
+  if clock_timestamp() not between p_clock - p_clock_tolerance and p_clock + p_clock_tolerance then
+    perform check_clock(p_clock, p_clock_tolerance);
+  end if;
 
   -- The last event is in one of the two newest segments, unless others are created far ahead.
   select s.catalog_position, s.catalog_sha256, s.not_before, (
@@ -149,36 +152,60 @@ begin
   v_last_position := coalesce(v_last_position, -1);
   v_recorded_at := greatest(clock_timestamp(), v_recorded_at, v_not_before);
 
-  -- Positions are counted rather than numbered by a window, which would sort the payloads.
-  insert into events (
-    shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
-  )
-  select
-    s.shard,
-    v_last_position + f.ordinal - (
-      select count(*)
-      from unnest(v_replayed_ordinals) as replayed(ordinal)
-      where replayed.ordinal < f.ordinal
-    ),
-    f.type,
-    f.version::smallint,
-    v_recorded_at,
-    f.source,
-    nullif(f.idempotency_key, ''),
-    f.payload::json,
-    decode(f.payload_sha256, 'hex')
-  from shards s
-    cross join rows from (
-      string_to_table(p_types, e'\n'),
-      string_to_table(p_versions, e'\n'),
-      string_to_table(p_sources, e'\n'),
-      string_to_table(p_idempotency_keys, e'\n'),
-      string_to_table(p_payloads, e'\n'),
-      string_to_table(p_payload_sha256s, e'\n')
-    ) with ordinality as f(type, version, source, idempotency_key, payload, payload_sha256, ordinal)
-  where s.shard = p_shard
-    and (p_catalog_position is null or s.catalog_position = v_catalog_position)
-    and f.ordinal <> all (v_replayed_ordinals);
+  -- A lone event needs no lines: this takes 23 µs less than the statement for a batch.
+  if position(e'\n' in p_types) = 0 then
+    if v_replayed_ordinals = '{}' then
+      insert into events (
+        shard, position, type, version, recorded_at, source, idempotency_key, payload,
+        payload_sha256
+      )
+      select
+        s.shard,
+        v_last_position + 1,
+        p_types,
+        p_versions::smallint,
+        v_recorded_at,
+        p_sources,
+        nullif(p_idempotency_keys, ''),
+        p_payloads::json,
+        decode(p_payload_sha256s, 'hex')
+      from shards s
+      where s.shard = p_shard
+        and (p_catalog_position is null or s.catalog_position = v_catalog_position);
+    end if;
+  else
+    -- Positions are counted rather than numbered by a window, which would sort the payloads.
+    insert into events (
+      shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
+    )
+    select
+      s.shard,
+      v_last_position + f.ordinal - case when v_replayed_ordinals = '{}' then 0 else (
+        select count(*)
+        from unnest(v_replayed_ordinals) as replayed(ordinal)
+        where replayed.ordinal < f.ordinal
+      ) end,
+      f.type,
+      f.version::smallint,
+      v_recorded_at,
+      f.source,
+      nullif(f.idempotency_key, ''),
+      f.payload::json,
+      decode(f.payload_sha256, 'hex')
+    from shards s
+      cross join rows from (
+        string_to_table(p_types, e'\n'),
+        string_to_table(p_versions, e'\n'),
+        string_to_table(p_sources, e'\n'),
+        string_to_table(p_idempotency_keys, e'\n'),
+        string_to_table(p_payloads, e'\n'),
+        string_to_table(p_payload_sha256s, e'\n')
+      ) with ordinality
+        as f(type, version, source, idempotency_key, payload, payload_sha256, ordinal)
+    where s.shard = p_shard
+      and (p_catalog_position is null or s.catalog_position = v_catalog_position)
+      and f.ordinal <> all (v_replayed_ordinals);
+  end if;
 
   -- Nothing was inserted though something was new: the catalog is another one there.
   if not found

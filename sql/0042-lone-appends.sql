@@ -1,0 +1,1 @@
+-- append_batch takes less time for one event. Only the function has changed, which is replaced.
