@@ -5,7 +5,7 @@ type Exact = number | bigint
 const KEY_CELLS = 2
 
 /** A value that was never added to. Zero is another value, as a sum can come back to it. */
-const UNTOUCHED = -0
+export const UNTOUCHED = -0
 
 /** Rows for which there is room at first. */
 const FIRST_ROWS = 16
@@ -14,26 +14,40 @@ const MAX = Number.MAX_SAFE_INTEGER
 
 type Column = readonly number[]
 
-/** The row of each entry that is being added, or NO_ROW. */
+/** The row of each entry that is being added, or NO_ROW, and the two numbers to find it by. */
 let rows = new Int32Array(256)
+let firsts = new Float64Array(rows.length)
+let seconds = new Int32Array(rows.length)
 const NO_ROW = -1
 
 /** No row is found by this number: the entry is left out. */
 export const NO_KEY = -1
 
 /**
- * Columns to add: entry i of column k to value `places[k]` of a row. The rows have room for it
- * (see `widen`).
+ * Values to add: those of entry i begin at `(i - offset) * width`. They are UNTOUCHED instead of 0,
+ * so that no addition begins with a comparison.
  */
-export type Columns = {
-  columns: readonly Column[]
-  places: Column
-  /** The second number of each entry's row; null for 0. */
-  second: Column | null
+export type Values = {
+  values: Float64Array
+  offset: number
+  width: number
+  /** True if an entry may have nothing to add. */
+  hasZeros: boolean
 }
 
-/** Entries `start` to `end`, exclusive, and the first number of each one's row; or of all rows. */
-type Range = { first: Column | number; start: number; end: number }
+/**
+ * Where they are added: value k to value `places[k]` of a row, which has room for it (see `widen`).
+ * Values before `from` are not added.
+ */
+export type Places = {
+  from: number
+  places: Column
+  /** Null for 0. */
+  second: Seconds | null
+}
+
+/** The second number of each entry's row is `numbers[of[i]]`. */
+type Seconds = { numbers: Column; of: Column }
 
 /**
  * Rows of exact integers, found by two numbers. Beyond 2^53 - 1 a sum continues as a bigint. All
@@ -67,78 +81,118 @@ export class ExactRows {
     this.#width = width
   }
 
-  /** Adds entries. One of only zeros leaves no row. */
-  add({ columns, places, second }: Columns, range: Range): void {
-    const { first, start, end } = range
-    if (end - start > rows.length) rows = new Int32Array(2 * (end - start))
+  /**
+   * Adds entries `start` to `end`, exclusive. `first` is the first number of each one's row, or of
+   * all rows. An entry of only zeros leaves no row.
+   */
+  add(added: Values, to: Places, first: Column | number, start: number, end: number): void {
     if (first === NO_KEY) return
+    const { second } = to
     if (typeof first === 'number' && second === null) {
-      this.#addToOne(columns, places, range)
+      this.#addToOne(added, to, first, start, end)
       return
     }
-    if (second === null) this.#findRows(columns, range)
-    else if (typeof first === 'number') this.#findRowsOfOne(columns, second, range)
-    else this.#findRowsOfEach(columns, second, range)
-    // Column by column, which takes half the time of entry by entry.
-    for (let k = 0; k < columns.length; k++) this.#addColumn(columns[k]!, places[k]!, start, end)
+    if (end - start > rows.length) makeRoom(end - start)
+    if (typeof first === 'number') this.#lookUpOne(first, second!, start, end)
+    else if (second === null) this.#lookUp(first, start, end)
+    else this.#lookUpEach(first, second, start, end)
+    this.#findRows(added, to.from, start, end)
+    this.#addRows(added, to, start, end)
   }
 
-  // A loop for each form of keys: one for all of them takes half as long again.
+  // A loop for each form of keys: one for all of them takes half as long again. They only read the
+  // table, and the next loop only the rows' keys: what is not in the processor's caches is then
+  // loaded for several entries at a time.
 
-  #findRows(columns: readonly Column[], { first, start, end }: Range): void {
-    const keys = first as Column
-    for (let i = start; i < end; i++) {
-      const isLeftOut = keys[i] === NO_KEY || isZero(columns, i)
-      rows[i - start] = isLeftOut ? NO_ROW : this.#rowOf(keys[i]!, 0)
+  #lookUp(keys: Column, start: number, end: number): void {
+    const table = this.#table
+    const mask = table.length - 1
+    for (let i = start, j = 0; i < end; i++, j++) {
+      const first = keys[i]!
+      firsts[j] = first
+      seconds[j] = 0
+      rows[j] = table[hash(first, 0) & mask]!
     }
   }
 
-  #findRowsOfOne(columns: readonly Column[], second: Column, { first, start, end }: Range): void {
-    for (let i = start; i < end; i++) {
-      rows[i - start] = isZero(columns, i) ? NO_ROW : this.#rowOf(first as number, second[i]!)
+  #lookUpOne(first: number, { numbers, of }: Seconds, start: number, end: number): void {
+    const table = this.#table
+    const mask = table.length - 1
+    for (let i = start, j = 0; i < end; i++, j++) {
+      const second = numbers[of[i]!]!
+      firsts[j] = first
+      seconds[j] = second
+      rows[j] = table[hash(first, second) & mask]!
     }
   }
 
-  #findRowsOfEach(columns: readonly Column[], second: Column, { first, start, end }: Range): void {
-    const keys = first as Column
-    for (let i = start; i < end; i++) {
-      const isLeftOut = keys[i] === NO_KEY || isZero(columns, i)
-      rows[i - start] = isLeftOut ? NO_ROW : this.#rowOf(keys[i]!, second[i]!)
+  #lookUpEach(keys: Column, { numbers, of }: Seconds, start: number, end: number): void {
+    const table = this.#table
+    const mask = table.length - 1
+    for (let i = start, j = 0; i < end; i++, j++) {
+      const first = keys[i]!
+      const second = numbers[of[i]!]!
+      firsts[j] = first
+      seconds[j] = second
+      rows[j] = table[hash(first, second) & mask]!
     }
   }
 
-  /** Adds entry i of a column to a value of the row at `rows[i - start]`. */
-  #addColumn(column: Column, place: number, start: number, end: number): void {
+  /** Replaces the number that was looked up for each entry by where its row's values begin. */
+  #findRows(added: Values, from: number, start: number, end: number): void {
+    const width = this.#width
+    const { hasZeros } = added
+    for (let i = start, j = 0; i < end; i++, j++) {
+      const first = firsts[j]!
+      const second = seconds[j]!
+      if (first === NO_KEY || (hasZeros && isZero(added, from, i))) {
+        rows[j] = NO_ROW
+        continue
+      }
+      const row = (rows[j]! - 1) * width
+      const cells = this.#cells
+      const isFound = row >= 0 && cells[row] === first && cells[row + 1] === second
+      rows[j] = isFound ? row + KEY_CELLS : this.#rowOf(first, second)
+    }
+  }
+
+  /** Adds the values of each entry to the row at `rows[i - start]`. */
+  #addRows(added: Values, { from, places }: Places, start: number, end: number): void {
+    const { values, offset, width } = added
     const cells = this.#cells
-    const to = rows
+    const found = rows
     for (let i = start; i < end; i++) {
-      const row = to[i - start]!
-      const value = column[i]!
-      if (row < 0 || value === 0) continue
-      const sum = cells[row + place]! + value
-      if (sum <= MAX && sum >= -MAX) cells[row + place] = sum
-      else this.#carry(row + place, value)
+      const row = found[i - start]!
+      if (row < 0) continue
+      const at = (i - offset) * width
+      for (let k = from; k < width; k++) {
+        const cell = row + places[k]!
+        const sum = cells[cell]! + values[at + k]!
+        if (sum <= MAX && sum >= -MAX) cells[cell] = sum
+        else this.#carry(cell, values[at + k]!)
+      }
     }
   }
 
   /** Adds all entries to one row. */
-  #addToOne(columns: readonly Column[], places: Column, { first, start, end }: Range): void {
-    for (let k = 0; k < columns.length; k++) {
-      const column = columns[k]!
-      let total = 0
-      let isCounted = false
+  #addToOne(added: Values, to: Places, key: number, start: number, end: number): void {
+    const { values, offset, width } = added
+    let row = NO_ROW
+    for (let k = to.from; k < width; k++) {
+      let total = UNTOUCHED
       for (let i = start; i < end; i++) {
-        const value = column[i]!
-        if (value === 0) continue
-        isCounted = true
+        const value = values[(i - offset) * width + k]!
         const sum = total + value
         if (sum <= MAX && sum >= -MAX) total = sum
         else {
-          this.#addTo(this.#rowOf(first as number, 0) + places[k]!, total)
+          if (row === NO_ROW) row = this.#rowOf(key, 0)
+          this.#addTo(row + to.places[k]!, total)
           total = value
         }
       }
-      if (isCounted) this.#addTo(this.#rowOf(first as number, 0) + places[k]!, total)
+      if (Object.is(total, UNTOUCHED)) continue
+      if (row === NO_ROW) row = this.#rowOf(key, 0)
+      this.#addTo(row + to.places[k]!, total)
     }
   }
 
@@ -178,13 +232,14 @@ export class ExactRows {
     const mask = table.length - 1
     for (let at = hash(first, second) & mask; ; at = (at + 1) & mask) {
       const number = table[at]!
-      if (number === 0) return this.#addRow(first, second)
+      if (number === 0) return this.#addRow(first, second, at)
       const row = (number - 1) * width
       if (cells[row] === first && cells[row + 1] === second) return row + KEY_CELLS
     }
   }
 
-  #addRow(first: number, second: number): number {
+  /** Adds a row, whose number is put at this place of the table. */
+  #addRow(first: number, second: number, at: number): number {
     const row = this.count * this.#width
     if (row === this.#cells.length) {
       const length = Math.max(FIRST_ROWS * this.#width, 2 * row)
@@ -195,7 +250,7 @@ export class ExactRows {
     this.#cells[row] = first
     this.#cells[row + 1] = second
     this.count++
-    if (2 * this.count <= this.#table.length) this.#enter(this.count)
+    if (2 * this.count <= this.#table.length) this.#table[at] = this.count
     else {
       this.#table = new Int32Array(2 * this.#table.length)
       for (let number = 1; number <= this.count; number++) this.#enter(number)
@@ -215,8 +270,16 @@ export class ExactRows {
 /** Returns the same number, in the form in which an integer is formatted five times as fast. */
 const toInteger = (value: number): number => ((value | 0) === value ? value | 0 : value)
 
-function isZero(columns: readonly Column[], i: number): boolean {
-  for (let k = 0; k < columns.length; k++) if (columns[k]![i] !== 0) return false
+function makeRoom(entries: number): void {
+  rows = new Int32Array(2 * entries)
+  firsts = new Float64Array(rows.length)
+  seconds = new Int32Array(rows.length)
+}
+
+/** True if entry i has nothing to add. */
+function isZero({ values, offset, width }: Values, from: number, i: number): boolean {
+  const at = (i - offset) * width
+  for (let k = from; k < width; k++) if (values[at + k] !== 0) return false
   return true
 }
 

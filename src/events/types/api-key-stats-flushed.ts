@@ -34,18 +34,27 @@ export const apiKeyStatsFlushed: EventDefinition<ApiKeyFlush> = {
 
 const NONE: readonly number[][] = []
 
-/** Posts to each key and to the group it had. Entries of unknown keys count nothing. */
+/**
+ * Posts to each key and to the group it had. Entries of unknown keys count nothing. Keys of several
+ * groups are posted to at once, because a fold takes several at a time.
+ */
 function post(flush: ApiKeyFlush, recordedAt: string): Postings[] {
   const { groups, counts, ids, requests, successes, counted_at, details } = flush
   const sums = [requests, successes]
   const countedAt = timeOfUsage(counted_at, recordedAt)
   const postings: Postings[] = []
+  let keys: Postings | null = null
   let start = 0
   for (let run = 0; run < groups.length; run++) {
     const group = groups[run]!
     const end = start + counts[run]!
-    if (group !== null) {
-      postings.push({ kind: 'api_key', accounts: ids, sums, maxima: NONE, start, end })
+    if (group === null) keys = null
+    else {
+      if (keys === null) {
+        keys = { kind: 'api_key', accounts: ids, sums, maxima: NONE, start, end }
+        postings.push(keys)
+      }
+      keys.end = end
       // Group 0 means a key without a group.
       if (group !== 0) {
         const kind = 'provider_group'

@@ -1,7 +1,8 @@
 import type { AccountKind } from '../../events/accounts.ts'
 import { addExact, type Exact } from '../../events/exact.ts'
 import type { Postings } from '../../events/postings.ts'
-import { type Columns, ExactRows, NO_KEY } from '../../platform/exact-rows.ts'
+import { layOut } from '../../platform/entry-values.ts'
+import { ExactRows, NO_KEY, type Places } from '../../platform/exact-rows.ts'
 
 /** Measures by number; shorter than others if the last ones were not counted. */
 export type Measures = Exact[]
@@ -64,6 +65,16 @@ class MeasurePlaces {
     return this.#numbers.push(number) - 1
   }
 
+  /** Returns the place of each sum, `before` measures or without a place, and of each measure. */
+  of({ measures }: Details, sums: number, before: number): readonly number[] {
+    const places: number[] = []
+    for (let k = 0; k < sums; k++) places.push(k)
+    for (let k = 0; k < measures.length; k++) {
+      places.push(before + this.placeOf(measures[k]!.number))
+    }
+    return places
+  }
+
   /** Reads the measures of a row, whose values are at their places behind `first` others. */
   read(rows: ExactRows, row: number, first: number): Measures {
     const measures: Measures = []
@@ -82,24 +93,31 @@ export class MeasureTotals {
   readonly #rows = new ExactRows()
   readonly #accounts = new AccountNumbers()
   readonly #places = new MeasurePlaces()
-  /** Of the last postings: those of an event have the same details. */
-  #last: { details: Details; added: Columns } | null = null
+  /** Of the last postings: those of an event have the same details, and mostly as many sums. */
+  #last: { details: Details; places: Places } | null = null
 
   get size(): number {
     return this.#rows.count
   }
 
-  add({ accounts, start, end, details }: Postings): void {
+  add({ accounts, sums, start, end, details }: Postings): void {
     if (details === undefined || details.measures.length === 0) return
-    if (this.#last?.details !== details) this.#last = { details, added: this.#toColumns(details) }
     const first = this.#accounts.numbersOf(accounts, start, end)
-    this.#rows.add(this.#last.added, { first, start, end })
+    const places = this.#placesOf(details, sums.length)
+    for (let at = start; at < end; ) {
+      const laid = layOut(details, sums, at)
+      const to = Math.min(laid.end, end)
+      this.#rows.add(laid, places, first, at, to)
+      at = to
+    }
   }
 
-  #toColumns({ measures }: Details): Columns {
-    const places = measures.map(({ number }) => this.#places.placeOf(number))
+  #placesOf(details: Details, sums: number): Places {
+    if (this.#last?.details === details && this.#last.places.from === sums) return this.#last.places
+    const places = { from: sums, places: this.#places.of(details, sums, 0), second: null }
     this.#rows.widen(this.#places.count)
-    return { columns: measures.map(({ values }) => values), places, second: null }
+    this.#last = { details, places }
+    return places
   }
 
   *entries(): Generator<[account: Account, measures: Measures]> {
@@ -117,34 +135,27 @@ export const createAllMeasures = (): Record<AccountKind, MeasureTotals> => ({
   key: new MeasureTotals(),
 })
 
-/** Numbers combinations, and converts the details of postings to columns. */
-class PartColumns {
+/** Numbers combinations and measures. */
+class PartNumbers {
   readonly places = new MeasurePlaces()
   readonly #numbers = new Map<string, number>()
-  /** Of the last postings: those of an event have the same details, and mostly the same sums. */
-  #last: { details: Details; sums: Postings['sums']; columns: Columns } | null = null
+  /** Of the last postings: those of an event have the same details, and mostly as many sums. */
+  #last: { details: Details; sums: number; places: Places } | null = null
 
   /** The combinations, by number. */
   get combinations(): string[] {
     return [...this.#numbers.keys()]
   }
 
-  /** Returns columns with the sums first, and then the measures. */
-  of(details: Details, sums: Postings['sums']): Columns {
+  /** Returns where the values of postings are added: sums first, and then the measures. */
+  of(details: Details, sums: number): Places {
     if (this.#last?.details !== details || this.#last.sums !== sums) {
-      this.#last = { details, sums, columns: this.#convert(details, sums) }
+      const numbers = details.combinations.map((text) => this.#numberOf(text))
+      const second = { numbers, of: details.combination }
+      const places = { from: 0, places: this.places.of(details, sums, sums), second }
+      this.#last = { details, sums, places }
     }
-    return this.#last.columns
-  }
-
-  #convert({ combinations, combination, measures }: Details, sums: Postings['sums']): Columns {
-    const columns = [...sums, ...measures.map(({ values }) => values)]
-    const places = [
-      ...sums.keys(),
-      ...measures.map(({ number }) => sums.length + this.places.placeOf(number)),
-    ]
-    const numbers = combinations.map((text) => this.#numberOf(text))
-    return { columns, places, second: combination.map((i) => numbers[i]!) }
+    return this.#last.places
   }
 
   #numberOf(combination: string): number {
@@ -171,8 +182,8 @@ export class PartTotals {
   constructor(
     /** Only of this account, unless it is null. */
     private readonly only: Account | null = null,
-    /** May be shared, so that an event's details are converted once for accounts of all kinds. */
-    private readonly columns = new PartColumns(),
+    /** May be shared, so that an event's details are looked up once for accounts of all kinds. */
+    private readonly numbers = new PartNumbers(),
   ) {}
 
   get size(): number {
@@ -184,9 +195,15 @@ export class PartTotals {
     if (details === undefined) return
     this.#hasGroups ||= kind === 'provider_group'
     this.#sums = sums.length
-    const columns = this.columns.of(details, sums)
-    this.#rows.widen(sums.length + this.columns.places.count)
-    this.#rows.add(columns, { first: this.#keysOf(kind, accounts, start, end), start, end })
+    const first = this.#keysOf(kind, accounts, start, end)
+    const places = this.numbers.of(details, sums.length)
+    this.#rows.widen(sums.length + this.numbers.places.count)
+    for (let at = start; at < end; ) {
+      const laid = layOut(details, sums, at)
+      const to = Math.min(laid.end, end)
+      this.#rows.add(laid, places, first, at, to)
+      at = to
+    }
   }
 
   /** Returns the accounts' numbers; or 0 for the only one, and NO_KEY for all others. */
@@ -199,7 +216,7 @@ export class PartTotals {
   }
 
   *entries(): Generator<DetailTotal & { combination: string }> {
-    const { combinations, places } = this.columns
+    const { combinations, places } = this.numbers
     const all = new Map<number, DetailTotal>()
     for (let row = 0; row < this.#rows.count; row++) {
       const { first, second } = this.#rows.keyOf(row)
@@ -222,8 +239,8 @@ export class PartTotals {
 
 /** Creates empty parts for every kind of account. */
 export function createAllParts(): Record<AccountKind, PartTotals> {
-  const columns = new PartColumns()
-  const create = () => new PartTotals(null, columns)
+  const numbers = new PartNumbers()
+  const create = () => new PartTotals(null, numbers)
   return { provider_group: create(), api_key: create(), key: create() }
 }
 

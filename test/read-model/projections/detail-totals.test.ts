@@ -105,6 +105,32 @@ test('totals of any events are exact, by account and by combination', () => {
   fc.assert(property, { numRuns: 300 })
 })
 
+test('totals of an event with more entries than are laid out at once are exact', () => {
+  const rows = Array.from({ length: 10_000 }, (_, i) => ({
+    ...{ account: 1 + (i % 3), combination: i % 2 },
+    sums: [i, 1] as [number, number],
+    measures: [i % 5 === 0 ? 0 : i, 2] as [number, number],
+  }))
+  const one: Event = {
+    ...{ account: null, numbers: [0, 1], combinations: ['{}', 'a', 'b'] },
+    rows,
+  }
+  const whole = { measures: new MeasureTotals(), parts: new PartTotals(), group: new PartTotals() }
+  const each = { measures: new MeasureTotals(), parts: new PartTotals(), group: new PartTotals() }
+  const ofGroup = { ...toPostings(one), accounts: 9 }
+  whole.measures.add(toPostings(one))
+  whole.parts.add(toPostings(one))
+  whole.group.add(ofGroup)
+  for (let i = 1; i <= rows.length; i++) {
+    each.measures.add({ ...toPostings({ ...one, rows: [rows[i - 1]!] }), start: 1, end: 2 })
+    each.parts.add({ ...toPostings({ ...one, rows: [rows[i - 1]!] }), start: 1, end: 2 })
+    each.group.add({ ...ofGroup, start: i, end: i + 1 })
+  }
+  expect([...whole.measures.entries()]).toEqual([...each.measures.entries()])
+  expect([...whole.parts.entries()]).toEqual([...each.parts.entries()])
+  expect([...whole.group.entries()]).toEqual([...each.group.entries()])
+})
+
 test('totals of accounts with texts are those of accounts with ids', () => {
   const property = fc.property(fc.array(event), (events) => {
     const totals = {
