@@ -165,6 +165,11 @@ export class KnownDay {
     return known ?? this.#isInFull(combination, kind, account)
   }
 
+  /** Returns which accounts with ids accept which combination, by its number. */
+  acceptedBy(kind: Exclude<AccountKind, 'key'>): Pairs {
+    return this.#accepted[kind]
+  }
+
   /** Notes whether an account accepts a combination. */
   note(
     combination: Combination,

@@ -30,6 +30,37 @@ export class Pairs {
     }
   }
 
+  /**
+   * True if all pairs from `start` to `end`, exclusive, have true: the second of pair i is
+   * `numbers[of[i]]`, and `first` is the first of each, or of all. A loop for each takes a third of
+   * the time of calls of `get`. No key of a first that is too large is in the array.
+   */
+  hasAll(
+    first: readonly number[] | number,
+    { numbers, of }: { numbers: readonly number[]; of: readonly number[] },
+    start: number,
+    end: number,
+  ): boolean {
+    const keys = this.#keys
+    const mask = keys.length - 1
+    if (typeof first === 'number') {
+      for (let i = start; i < end; i++) {
+        const second = numbers[of[i]!]!
+        const isFound =
+          second < MAX_SECOND && keys[hash(first, second) & mask] === keyOf(first, second)
+        if (!isFound && this.get(first, second) !== true) return false
+      }
+      return true
+    }
+    for (let i = start; i < end; i++) {
+      const second = numbers[of[i]!]!
+      const one = first[i]!
+      const isFound = second < MAX_SECOND && keys[hash(one, second) & mask] === keyOf(one, second)
+      if (!isFound && this.get(one, second) !== true) return false
+    }
+    return true
+  }
+
   set(first: number, second: number, value: boolean): void {
     if (first >= MAX_FIRST || second >= MAX_SECOND) {
       this.#others.set(`${first} ${second}`, value)

@@ -23,7 +23,19 @@ test('each pair has the last value that was set', () => {
         expected.set(`${a} ${b}`, value)
       }
       for (const [a, b] of [...entries.map(([one]) => one), ...others]) {
-        expect(pairs.get(a, b)).toBe(expected.get(`${a} ${b}`))
+        const value = expected.get(`${a} ${b}`)
+        expect(pairs.get(a, b)).toBe(value)
+        const seconds = { numbers: [b], of: [0, 0] }
+        expect(pairs.hasAll(a, seconds, 0, 2)).toBe(value === true)
+        expect(pairs.hasAll([a, a], seconds, 1, 2)).toBe(value === true)
+      }
+      const all = [...entries.map(([one]) => one), ...others]
+      const seconds = { numbers: all.map(([, b]) => b), of: [...all.keys()] }
+      const firsts = all.map(([a]) => a)
+      const isTrue = all.map(([a, b]) => expected.get(`${a} ${b}`) === true)
+      expect(pairs.hasAll(firsts, seconds, 0, all.length)).toBe(!isTrue.includes(false))
+      for (const [i, [a]] of all.entries()) {
+        expect(pairs.hasAll(a, seconds, i, i + 1)).toBe(isTrue[i]!)
       }
     },
   )
