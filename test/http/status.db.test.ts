@@ -39,6 +39,10 @@ test('the status describes the service and its database', async () => {
     registration: null,
     rules: { crossed: 0 },
     webhooks: { pending: 0, given_up: 0, failing: 0 },
+    archive: {
+      segments: { open: service.shards, full: 0, written: 0, leaving: 0, archived: 0 },
+      ...{ file_bytes: 0, failing: null, unreadable: [] },
+    },
     sources: { silent: 0, missing_flushes: 0 },
     database: {
       version: row!.version.split(' ')[0],
