@@ -6,6 +6,7 @@
  *     bun run bench rebuild reads    only these sections; the results of the others stay
  *     bun run bench report           writes the report again without measuring
  *     bun run bench noisy --only explain   only noisy requests with this in their name; printed
+ *     bun run bench retention --share 0.001   of a year of a gateway, instead of 0.01
  *     bun run bench --quick          a few seconds per section; printed, not written
  *     bun run bench --results mine.json costs shards   writes to this file, not to the report
  *     bun run bench plan --dps 10000 --interval 5 --keys 100 --retention 90   sizes that demand
@@ -24,6 +25,7 @@ import { type IngestOptions, measureIngest } from './sections/ingest.ts'
 import { measureNoisy, type NoisyOptions } from './sections/noisy.ts'
 import { measureReads, type ReadsOptions } from './sections/reads.ts'
 import { measureRebuild, type RebuildOptions } from './sections/rebuild.ts'
+import { measureRetention, type RetentionOptions } from './sections/retention.ts'
 import { measureShards, type ShardsOptions } from './sections/shards.ts'
 import { measureTransparency, type TransparencyOptions } from './sections/transparency.ts'
 import { type BenchServer, startBenchServer } from './server.ts'
@@ -41,6 +43,7 @@ type Options = {
   costs: CostsOptions
   shards: ShardsOptions
   noisy: NoisyOptions
+  retention: RetentionOptions
 }
 
 const FULL: Options = {
@@ -120,6 +123,7 @@ const FULL: Options = {
     rounds: 3,
   },
   noisy: { keysPerFlush: 10, events: 200_000, connections: [64, 256], seconds: 5 },
+  retention: { share: 0.01, flushesPerSecond: 50, appendSeconds: 20, readsPerPage: 150 },
 }
 
 const QUICK: Options = {
@@ -177,6 +181,7 @@ const QUICK: Options = {
     rounds: 1,
   },
   noisy: { keysPerFlush: 10, events: 20_000, connections: [64], seconds: 1 },
+  retention: { share: 0.0001, flushesPerSecond: 50, appendSeconds: 2, readsPerPage: 20 },
 }
 
 /** Settings of the server per section: connections for several instances, timing of WAL fsyncs. */
@@ -199,14 +204,17 @@ const measure = {
   costs: (server: BenchServer, options: Options) => measureCosts(server, options.costs),
   shards: (server: BenchServer, options: Options) => measureShards(server, options.shards),
   noisy: (server: BenchServer, options: Options) => measureNoisy(server, options.noisy),
+  retention: (server: BenchServer, options: Options) =>
+    measureRetention(server, options.retention),
 }
 const NAMES = Object.keys(measure) as (keyof typeof measure)[]
 
 async function main(args: string[]): Promise<void> {
   if (args[0] === 'plan') return printPlan(args.slice(1))
-  const { quick, file, only, named } = readArgs(args)
+  const { quick, file, only, share, named } = readArgs(args)
   const options = quick ? QUICK : FULL
   options.noisy.names = only
+  if (share !== undefined) options.retention.share = share
   const sections = named.length === 0 ? NAMES : NAMES.filter((name) => named.includes(name))
 
   const results: Results = (quick || only) && !file ? {} : await readResults(file)
@@ -233,13 +241,16 @@ function readArgs(args: string[]) {
       quick: { type: 'boolean', default: false },
       results: { type: 'string' },
       only: { type: 'string', multiple: true },
+      share: { type: 'string' },
     },
     allowPositionals: true,
   })
   const unknown = named.filter((name) => name !== 'report' && !NAMES.includes(name as never))
   if (unknown.length > 0)
     throw new Error(`Unknown section ${unknown.join(', ')}: use ${NAMES.join(', ')}`)
-  return { quick: values.quick, file: values.results, only: values.only, named }
+  const share = values.share === undefined ? undefined : Number(values.share)
+  if (share !== undefined && !(share > 0 && share <= 1)) throw new Error('--share is from 0 to 1')
+  return { quick: values.quick, file: values.results, only: values.only, share, named }
 }
 
 main(Bun.argv.slice(2)).catch((error: unknown) => {

@@ -12,6 +12,7 @@ import type { IngestRow } from './sections/ingest.ts'
 import type { NoisyRow } from './sections/noisy.ts'
 import type { ReadRow } from './sections/reads.ts'
 import type { RebuildRow } from './sections/rebuild.ts'
+import type { Retention } from './sections/retention.ts'
 import type { Shards } from './sections/shards.ts'
 import type { TransparencyRow } from './sections/transparency.ts'
 
@@ -29,6 +30,7 @@ export type Sections = {
   costs: Costs
   shards: Shards
   noisy: NoisyRow[]
+  retention: Retention
 }
 export type SectionName = keyof Sections
 

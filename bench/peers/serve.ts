@@ -18,6 +18,7 @@ import { Metrics } from '../../src/http/metrics/metrics.ts'
 import { UnknownTokenLimiter } from '../../src/http/unknown-tokens.ts'
 import type { AppendOutcome } from '../../src/log/queue.ts'
 import { openOrigin } from '../../src/proofs/transparency/origin.ts'
+import type { ArchiveOptions } from '../../src/retention/open.ts'
 import { startService } from '../../src/service/service.ts'
 import type { Address } from '../server.ts'
 import { TOKENS } from '../workload.ts'
@@ -40,7 +41,12 @@ const STORAGES: Record<string, (address: string) => Promise<Storage>> = {
 const BODY_LIMIT_BYTES = 16 * 1024 * 1024
 
 /** Options of the service. Defaults: one shard, no replicas, a temporary data directory. */
-type ServeOptions = { shards?: number; replicas?: Address[]; dataDir?: string }
+type ServeOptions = {
+  shards?: number
+  replicas?: Address[]
+  dataDir?: string
+  archive?: ArchiveOptions
+}
 
 async function main([peer = '', address = '', options = '{}']: string[]): Promise<void> {
   const url =
@@ -52,7 +58,7 @@ async function main([peer = '', address = '', options = '{}']: string[]): Promis
 
 async function serveTallybook(
   address: Address,
-  { shards = 1, replicas = [], dataDir }: ServeOptions,
+  { shards = 1, replicas = [], dataDir, archive }: ServeOptions,
 ): Promise<string> {
   const folder = dataDir ?? (await mkdtemp(join(tmpdir(), 'tallybook-bench-origin-')))
   const { origin } = await openOrigin(folder, null)
@@ -64,6 +70,7 @@ async function serveTallybook(
       bodyLimitBytes: BODY_LIMIT_BYTES,
       unknownTokens: 30,
       maxSubscribers: 5_000,
+      ...(archive && { archive }),
     },
     address,
     replicas,

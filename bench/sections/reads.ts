@@ -88,7 +88,7 @@ export async function startAt(server: BenchServer, events: number, keysPerFlush:
 }
 
 /** A read waits for the projections, and is answered 503 if that takes too long. */
-async function readUntilFolded(url: string): Promise<void> {
+export async function readUntilFolded(url: string): Promise<void> {
   for (const path of [PAGES.summary, PAGES.usage]) {
     for (let status = 503; status !== 200; status = (await read(url, path)).status) {
       if (status !== 503) throw new Error(`${path}: ${status}`)
@@ -97,7 +97,7 @@ async function readUntilFolded(url: string): Promise<void> {
 }
 
 /** Waits until the lag of snapshots no longer changes, as no further one is due. */
-async function readUntilSnapshots(url: string): Promise<void> {
+export async function readUntilSnapshots(url: string): Promise<void> {
   for (let last = Number.NaN; ; await Bun.sleep(1_500)) {
     const response = await read(url, '/admin/projections')
     const { items } = (await response.json()) as { items: { name: string; lag_events: number }[] }
