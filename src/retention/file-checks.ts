@@ -1,6 +1,8 @@
+import { hashLeaf, toLeaf } from '../events/leaf.ts'
 import { Poll } from '../platform/async/poll.ts'
 import { isUnavailable } from '../platform/postgres/errors.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
+import { equalHashes } from '../proofs/merkle/hash.ts'
 import type { SegmentFailure } from '../segment-files/failure.ts'
 import { SegmentError } from '../segment-files/failure.ts'
 import { CheckedFile } from '../segment-files/fetch.ts'
@@ -30,7 +32,7 @@ type Read = (segment: Segment) => Promise<unknown>
 /**
  * Knows which files of the archive can't be read: from reads of the log, and by opening one file
  * after the other, from the store and not from the cache, so that a lost file is noticed before
- * someone needs it. What has failed is repeated, from the store as well: a read that succeeds may
+ * someone needs it. Of each a random event is compared with the tree. What has failed is repeated, from the store as well: a read that succeeds may
  * have found everything in the cache, or needed other parts.
  */
 export class FileChecks {
@@ -65,7 +67,7 @@ export class FileChecks {
       try {
         const archived = await readArchived(sql)
         await this.#repeatFailed(archived, store)
-        if (performance.now() >= this.#nextAt) await this.#checkNext(archived, store, eachMs)
+        if (performance.now() >= this.#nextAt) await this.#checkNext(sql, archived, store, eachMs)
       } catch (error) {
         if (!isUnavailable(error)) throw error
         return retryMs
@@ -87,6 +89,7 @@ export class FileChecks {
   }
 
   async #checkNext(
+    sql: Sql,
     archived: readonly ArchivedSegment[],
     store: SegmentStore,
     eachMs: number,
@@ -100,9 +103,24 @@ export class FileChecks {
     if (next === undefined) return
     this.#done.add(next.fileName)
     if (this.#failing.has(next.fileName)) return
-    const failure = await checkFile(next, store)
-    if (failure !== null) this.note(next, failure, null)
+    const position = next.first + Math.floor(Math.random() * (next.end - next.first))
+    const read = (segment: Segment) => compareEvent(sql, segment, position)
+    const failure = await checkFile(next, store, read)
+    if (failure !== null) this.note(next, failure, read)
   }
+}
+
+/** Compares one event of a segment with the tree of the log. Throws SegmentError if it differs. */
+async function compareEvent(sql: Sql, segment: Segment, position: number): Promise<void> {
+  const { shard } = segment.index
+  const event = await segment.readEvent(position)
+  const [row] = await sql<{ leaf: Buffer }[]>`
+    select substring(t.hashes from 1 + 32 * ${position % 256}::integer for 32) as leaf
+    from tiles t
+    where t.shard = ${shard} and t.level = 0 and t.number = ${Math.floor(position / 256)}`
+  if (event !== null && row && equalHashes(hashLeaf(toLeaf(event)), row.leaf)) return
+  const reason = `event ${shard}/${position} is not the one in the tree of the log`
+  throw new SegmentError({ kind: 'lied', reason })
 }
 
 /**
