@@ -204,8 +204,7 @@ const measure = {
   costs: (server: BenchServer, options: Options) => measureCosts(server, options.costs),
   shards: (server: BenchServer, options: Options) => measureShards(server, options.shards),
   noisy: (server: BenchServer, options: Options) => measureNoisy(server, options.noisy),
-  retention: (server: BenchServer, options: Options) =>
-    measureRetention(server, options.retention),
+  retention: (server: BenchServer, options: Options) => measureRetention(server, options.retention),
 }
 const NAMES = Object.keys(measure) as (keyof typeof measure)[]
 

@@ -79,7 +79,12 @@ export async function measureRetention(
   }
 }
 
-type Place = { address: Address; folder: string; archive: ArchiveOptions; options: RetentionOptions }
+type Place = {
+  address: Address
+  folder: string
+  archive: ArchiveOptions
+  options: RetentionOptions
+}
 
 async function measureIn(
   address: Address,
