@@ -123,7 +123,7 @@ const FULL: Options = {
     rounds: 3,
   },
   noisy: { keysPerFlush: 10, events: 200_000, connections: [64, 256], seconds: 5 },
-  retention: { share: 0.01, flushesPerSecond: 50, appendSeconds: 20, readsPerPage: 150 },
+  retention: { share: 0.01, flushesPerSecond: 50, appendSeconds: 20, readsPerPage: 30 },
 }
 
 const QUICK: Options = {

@@ -32,8 +32,9 @@ type Read = (segment: Segment) => Promise<unknown>
 /**
  * Knows which files of the archive can't be read: from reads of the log, and by opening one file
  * after the other, from the store and not from the cache, so that a lost file is noticed before
- * someone needs it. Of each a random event is compared with the tree. What has failed is repeated, from the store as well: a read that succeeds may
- * have found everything in the cache, or needed other parts.
+ * someone needs it. Of each a random event is compared with the tree. What has failed is repeated,
+ * from the store as well: a read that succeeds may have found everything in the cache, or needed
+ * other parts.
  */
 export class FileChecks {
   readonly #failing = new Map<string, Unreadable & { read: Read | null }>()
