@@ -40,7 +40,7 @@ export function callAppendBatch(
   batch: readonly PendingFlush[],
   { position, sha256 }: { position: number; sha256: string | null },
 ): Promise<AppendResult> {
-  const differing = batch.filter((flush) => flush.differing.length > 0)
+  const hasDiffering = batch.some((flush) => flush.differing.length > 0)
   const lines = (line: (flush: PendingFlush) => string | number) => batch.map(line).join('\n')
   return retryOvertaken(async () => {
     const rows = sql<AppendRow[]>`
@@ -57,7 +57,7 @@ export function callAppendBatch(
         ${lines((flush) => flush.payloadSha256)}::text,
         ${sha256}::text,
         ${ownClock(sql)},
-        ${differing.length === 0 ? '' : lines((flush) => flush.differing.join(' '))}::text
+        ${hasDiffering ? lines((flush) => flush.differing.join(' ')) : ''}::text
       )`
     const [row] = await rows.catch(throwUnconfirmed)
     return toResult(row!)

@@ -94,9 +94,10 @@ export async function selectEvents(
   const events: StoredEvent[] = []
   let [rows, bytes] = [limits.rows, limits.bytes]
   const left = { shard, after, through }
+  // A filter may leave most of what is loaded out. Callers pass absent members as undefined.
+  const isFiltered = Object.values(filter).some((value) => value !== undefined)
   while (left.after < left.through && rows > 0 && bytes > 0) {
-    // A filter may leave most of what is loaded out.
-    const wanted = Object.keys(filter).length > 0 ? Number.POSITIVE_INFINITY : rows
+    const wanted = isFiltered ? Number.POSITIVE_INFINITY : rows
     const window = await openWindow(sql, left, wanted, newestFirst)
     const range = { shard, after: window.after, through: window.through, newestFirst }
     const found = await window.read((source) =>
