@@ -36,6 +36,9 @@ export type PostedFlush = (
   sequence?: string
 }
 
+/** The types of flushes. */
+export const FLUSH_TYPES = ['ApiKeyStatsFlushed', 'KeyStatsFlushed'] as const
+
 /** A flush whose entries are looked up in the catalog. */
 export type ResolvedFlush = (
   | { type: 'ApiKeyStatsFlushed'; entries: ApiKeyEntries }

@@ -1,5 +1,5 @@
 import type { Sql } from '../platform/postgres/pool.ts'
-import { toMicroseconds } from '../platform/postgres/timestamp.ts'
+import { timesOf } from './registry.ts'
 
 /**
  * Where a segment is: `open` (not full), `full`, `written` (the archive has a verified copy),
@@ -29,16 +29,19 @@ export type ListedSegment = {
   restored_at: string | null
 }
 
-type Row = Omit<ListedSegment, 'first_position' | 'end_position' | 'file_bytes'> & {
+type Row = Omit<
+  ListedSegment,
+  'first_position' | 'end_position' | 'database_bytes' | 'file_bytes'
+> & {
   first_position: string
   end_position: string
-  file_bytes: string | null
   database_bytes: string
+  file_bytes: string | null
 }
 
-const TIMES = ['first_recorded_at', 'last_recorded_at', 'written_at', 'left_at', 'restored_at']
-  .map((column) => `${toMicroseconds(`a.${column}`)} as ${column}`)
-  .join(', ')
+const TIMES = timesOf([
+  ...['first_recorded_at', 'last_recorded_at', 'written_at', 'left_at', 'restored_at'],
+])
 
 /** Expression: the state of a row `g` of `segments`, with its row `a` of `archived_segments`. */
 const STATE = `

@@ -1,3 +1,4 @@
+import { FLUSH_TYPES } from '../events/flush.ts'
 import type { ServerAddress, Sql } from '../platform/postgres/pool.ts'
 import { MAX_PROBLEMS, type Problem } from '../proofs/integrity/problem.ts'
 import type { LogArchive } from '../proofs/integrity/verify.ts'
@@ -82,6 +83,6 @@ async function countFlushes(sql: Sql, { shard, first, end }: ArchivedSegment): P
     select count(*)::float8 as flushes
     from events e
     where e.shard = ${shard} and e.position >= ${first} and e.position < ${end}
-      and e.type in ('ApiKeyStatsFlushed', 'KeyStatsFlushed')`
+      and e.type in ${sql(FLUSH_TYPES)}`
   return row!.flushes
 }

@@ -26,7 +26,6 @@ export const NO_ARCHIVE: ArchiveOptions = {
 
 /** The archive as it is used by a process. */
 export type OpenedArchive = {
-  registry: Registry
   /** Knows which files can't be read. */
   checks: FileChecks
   /** Null if there is none. */
@@ -61,5 +60,5 @@ export function attachArchive(
   const checks = new FileChecks()
   const events = new ArchivedEvents({ registry, loading, store, cache, checks })
   useArchive(pools, events)
-  return { registry, store, checks, close: () => loading.end({ timeout: 1 }) }
+  return { store, checks, close: () => loading.end({ timeout: 1 }) }
 }

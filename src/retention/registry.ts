@@ -43,9 +43,13 @@ export async function readArchived(sql: Sql): Promise<ArchivedSegment[]> {
   }))
 }
 
-const TIMES = ['first_recorded_at', 'last_recorded_at', 'written_at', 'leaving_at', 'left_at']
-  .map((column) => `${toMicroseconds(`a.${column}`)} as ${column}`)
-  .join(', ')
+/** Selects columns of `archived_segments a` with times: RFC 3339 in UTC, with microseconds. */
+export const timesOf = (columns: readonly string[]) =>
+  columns.map((column) => `${toMicroseconds(`a.${column}`)} as ${column}`).join(', ')
+
+const TIMES = timesOf([
+  ...['first_recorded_at', 'last_recorded_at', 'written_at', 'leaving_at', 'left_at'],
+])
 
 type Row = {
   shard: number

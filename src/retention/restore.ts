@@ -1,6 +1,6 @@
-import type { StoredEvent } from '../events/event.ts'
+import { FLUSH_TYPES } from '../events/flush.ts'
 import { isLockTimeout } from '../platform/postgres/errors.ts'
-import { type Sql, type Transaction, transact } from '../platform/postgres/pool.ts'
+import { type Sql, transact } from '../platform/postgres/pool.ts'
 import { UserError } from '../platform/user-error.ts'
 import type { SegmentFailure } from '../segment-files/failure.ts'
 import { CheckedFile } from '../segment-files/fetch.ts'
@@ -12,7 +12,7 @@ import { insertEvents } from './load.ts'
 import type { ArchivedSegment } from './registry.ts'
 
 /** Types of events that leave the database. */
-const FLUSHES: readonly string[] = ['ApiKeyStatsFlushed', 'KeyStatsFlushed']
+const FLUSHES: readonly string[] = FLUSH_TYPES
 
 /** Identifies the lock of whatever exchanges tables of the log: one at a time. */
 const SEGMENT_LOCK = 7_365_006
@@ -52,7 +52,7 @@ export async function restoreSegment(
     for await (const page of segment.readPages({ after: first - 1 })) {
       signal.throwIfAborted()
       const flushes = page.filter(({ type }) => FLUSHES.includes(type))
-      await insertFlushes(transaction, next, flushes)
+      if (flushes.length > 0) await insertEvents(transaction, next, flushes)
     }
     await transaction`select bound_segment(${table}, ${next})`
     const [created] = await transaction<{ oid: number }[]>`
@@ -61,14 +61,6 @@ export async function restoreSegment(
   })
   await exchange(owner, { shard, first, ...made }, signal)
   return { kind: 'restored' }
-}
-
-async function insertFlushes(
-  transaction: Transaction,
-  table: string,
-  flushes: readonly StoredEvent[],
-): Promise<void> {
-  if (flushes.length > 0) await insertEvents(transaction, table, flushes)
 }
 
 /** A table that was made for a segment, and the partition whose place it takes. */

@@ -33,9 +33,8 @@ export async function verifyRecorded(
   for (const [i, { shard, first, end, fileName, fileBytes, indexSha256 }] of archived.entries()) {
     signal.throwIfAborted()
     const expected = { shard, first, end, indexSha256, bytes: fileBytes }
-    const verified = await verifySegment(new CheckedFile(store, fileName), {
-      ...{ ...expected, keys, signal },
-    })
+    const file = new CheckedFile(store, fileName)
+    const verified = await verifySegment(file, { ...expected, keys, signal })
     const tiles = (asked: Parameters<typeof readTiles>[2]) => readTiles(sql, shard, asked)
     if (verified.kind === 'problem') report.problems.push(verified.failure.reason)
     else if (!equalHashes(verified.root, await readRoot(end, tiles))) {

@@ -1,6 +1,6 @@
 import { tryDecodeEvent, UnknownEvent } from '../events/event.ts'
 import { toExact } from '../events/exact.ts'
-import type { AttributedFlush } from '../events/flush.ts'
+import { type AttributedFlush, FLUSH_TYPES } from '../events/flush.ts'
 import { openWindow } from '../log/archived.ts'
 import { recordedAt } from '../log/read.ts'
 import { payloadText } from '../log/visit.ts'
@@ -68,7 +68,7 @@ export async function readPage(
   return { parts, isFull: (parts.at(-1)?.position ?? head) < head }
 }
 
-const FLUSHES: readonly string[] = ['ApiKeyStatsFlushed', 'KeyStatsFlushed']
+const FLUSHES: readonly string[] = FLUSH_TYPES
 
 const isFlush = (transaction: Transaction) => transaction`e.type in ${transaction(FLUSHES)}`
 

@@ -1,3 +1,4 @@
+import { FLUSH_TYPES } from '../../events/flush.ts'
 import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { toMicroseconds } from '../../platform/postgres/timestamp.ts'
 import type { Chunk } from './chunk.ts'
@@ -37,7 +38,7 @@ function readRows(sql: Sql | Transaction, { shard, after, through }: Chunk): Pro
   return sql<Row[]>`
     select
       e.position,
-      e.type in ('ApiKeyStatsFlushed', 'KeyStatsFlushed') as is_flush,
+      e.type in ${sql(FLUSH_TYPES)} as is_flush,
       concat_ws(
         ' ', e.type, e.version, ${sql.unsafe(toMicroseconds('e.recorded_at'))}, e.source,
         e.idempotency_key, encode(e.payload_sha256, 'hex'),
