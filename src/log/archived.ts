@@ -16,8 +16,8 @@ export type Window = Omit<Stretch, 'shard'> & {
 }
 
 /**
- * What has left the database. The core knows only that flushes of some spans are elsewhere, and
- * that someone can load them into a connection's `events`.
+ * The flushes that have left the database. The core knows only which spans they were in, and that
+ * they can be loaded into a connection's `events`.
  */
 export type EventArchive = {
   /** Returns the spans of a shard whose events have to be loaded, in order. */

@@ -36,8 +36,8 @@ export type Values = {
 }
 
 /**
- * Where they are added: value k to value `places[k]` of a row, which has room for it (see `widen`).
- * Values before `from` are not added.
+ * The places of values in a row, which has room for them (see `widen`): value k is added to value
+ * `places[k]`. Values before `from` are not added.
  */
 export type Places = {
   from: number

@@ -25,7 +25,7 @@ const PAUSE_MS = 200
 export type Restored = { kind: 'restored' } | { kind: 'failed'; failure: SegmentFailure }
 
 /**
- * Brings the flushes of a segment back into the database: into a table beside the log, which then
+ * Brings the flushes of a segment back into the database: into a separate table, which then
  * takes the place of the one without them. Killed before that, the log has not changed, and the
  * next call replaces the table. Its file stays in the archive.
  *

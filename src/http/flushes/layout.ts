@@ -27,7 +27,7 @@ type Literal = { length: number; middle: number; first: number; second: number; 
  *     {"keys":[{"api_key_id":7,"requests":10,"success_requests":9},{"api_key_id":8,…}]}
  */
 export class Layout {
-  /** What follows the first and the second number of an entry, and the third unless it is last. */
+  /** The texts after the three numbers of an entry; the last entry has `close` after its third. */
   readonly #after: readonly Literal[]
   readonly #close: Uint8Array
   /** How many bytes an entry has, at least. */

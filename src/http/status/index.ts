@@ -33,7 +33,7 @@ type Options = {
   }
 }
 
-/** What this instance knows of the archive. */
+/** The state of the archive, as far as this instance knows it. */
 export type ArchiveState = {
   archiver: { readonly failing: { since: string; reason: string } | null }
   checks: { readonly unreadable: Unreadable[] }

@@ -29,7 +29,7 @@ export type Report = {
 export type VerifyOptions = {
   signal: AbortSignal
   onProgress: (checked: number, events: number) => void
-  /** What has left the database; nothing if absent. */
+  /** The archive; nothing has left the database if it is absent. */
   archive?: LogArchive
 }
 
@@ -37,7 +37,7 @@ export type VerifyOptions = {
 export type LogArchive = {
   /** Makes reads on a connection find what is in the archive. Returns what ends that. */
   attach(sql: Sql): () => Promise<void>
-  /** Checks the list of what is there against the files. */
+  /** Checks the list of archived segments against the files. */
   check(sql: Sql): Promise<Problem[]>
 }
 
@@ -74,7 +74,7 @@ export async function verifyDatabase(
         await finishShard(sql, walk, catalog, problems)
       } catch (error) {
         if (!(error instanceof ArchiveUnavailable)) throw error
-        // What lies behind it can be neither folded nor compared.
+        // The events behind it can be neither folded nor compared.
         problems.add([unreadable(shard, error)])
         isComplete = false
       }
