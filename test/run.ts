@@ -22,6 +22,7 @@ import { makeTemplates, removeTemplates } from './runner/databases.ts'
 import type { Counts } from './runner/junit.ts'
 import { useKeptServer } from './runner/kept-server.ts'
 import { isLong, usesTestServer, variationOf } from './runner/matrix.ts'
+import { compileProgram } from './runner/program.ts'
 import { findTests, type Run, report, runAll } from './runner/queue.ts'
 import { startTestServer, type TestServer, useExternalServer } from './runner/server.ts'
 import { watch } from './runner/watch.ts'
@@ -31,6 +32,9 @@ const WORKERS = Math.max(4, navigator.hardwareConcurrency)
 
 /** Up to this many files, all of their output is printed. */
 const VERBOSE_RUNS = 2
+
+/** Up to this many files, processes run the program from its source. */
+const SOURCE_RUNS = 10
 
 /** Where a debugger connects: Bun's own port, and a path that is the same in every run. */
 const INSPECTOR = '127.0.0.1:6499/test'
@@ -98,6 +102,9 @@ async function run(options: Options, server: TestServer, files: string[]): Promi
     const { folder } = server
     const inspect = options.inspect ? INSPECTOR : null
     if (inspect !== null) announceInspector(runs)
+    if (runs.length > SOURCE_RUNS) {
+      process.env.TALLYBOOK_TEST_PROGRAM ??= await compileProgram(folder)
+    }
     const running = {
       workers,
       bail,

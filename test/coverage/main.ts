@@ -26,6 +26,8 @@ try {
       ...process.env,
       BUN_OPTIONS: `${process.env.BUN_OPTIONS ?? ''} --preload=${join(import.meta.dir, 'preload.ts')}`,
       COVERAGE_FOLDER: folder,
+      // What is compiled is not instrumented.
+      TALLYBOOK_TEST_PROGRAM: join(ROOT, 'src/main.ts'),
     },
     stdio: ['ignore', 'inherit', 'inherit'],
   })

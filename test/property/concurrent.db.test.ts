@@ -14,7 +14,7 @@ import { parametersOf, runsOf, timeoutOf } from './runs.ts'
 import { compareLog } from './stored.ts'
 import { type Bounds, compareReadings, type Reading, Watch } from './watch.ts'
 
-const runs = runsOf(4)
+const runs = runsOf(3)
 
 // Two instances for all runs. Each run has ids of its own, and the totals of all runs add up.
 // The second instance stops before `useService` drops the database.

@@ -21,7 +21,7 @@ import { parametersOf, runsOf, timeoutOf } from './runs.ts'
 // adoptions, zones, groupings and limits; so its parts add up to the whole, now and as of any
 // position.
 
-const runs = runsOf(8)
+const runs = runsOf(6)
 const service = useService()
 
 const GROUP_OF: Record<number, number> = { 1: 1, 2: 1, 3: 2, 4: 0 }

@@ -8,7 +8,7 @@ import { DAY_MS, randomFrom, simulate } from './simulated.ts'
 // Usage that is moved to days by processes that are killed, by two at once and by a service, while
 // flushes arrive, is neither lost nor counted twice.
 
-const DAYS = 110
+const DAYS = 80
 const KEPT_DAYS = 40
 /** On a slow machine. */
 const PATIENCE_MS = 300_000
@@ -16,7 +16,7 @@ const PATIENCE_MS = 300_000
 let service: TestService
 
 beforeAll(async () => {
-  ;({ service } = await simulate(DAYS, 8_000, 5))
+  ;({ service } = await simulate(DAYS, 4_000, 5))
 }, PATIENCE_MS)
 afterAll(() => service.end())
 

@@ -8,7 +8,7 @@ import { fails, inShort, putRules, readRecorded } from './support.ts'
 
 // Rules, through two instances on one database, which evaluate them by themselves.
 
-const [service, other] = useInstances()
+const [service, other] = useInstances({ intervals: { rules: { evaluateIntervalMs: 200 } } })
 
 const flush = async (api_key_id: number, requests: number, success_requests: number) => {
   const keys = [{ api_key_id, requests, success_requests }]

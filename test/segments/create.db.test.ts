@@ -101,7 +101,7 @@ test('flushes fill one segment after the other, and retries of all of them are r
   await shrinkFirst()
   const service = await start(NEVER_AHEAD)
   await service.putCatalog({ api_keys: [{ id: 1 }] })
-  const count = 1_500 * TEST_SHARDS
+  const count = 1_200 * TEST_SHARDS
   expect(await post(service, 0, count)).toEqual(new Set(['200 null']))
   expect(Math.min(...(await readSegments()))).toBeGreaterThan(4)
   const heads = await readHeads(database.owner)
@@ -130,7 +130,7 @@ test('instances that append at once create each segment once', async () => {
   await shrinkFirst()
   const two = [await start(), await start()]
   await two[0]!.putCatalog({ api_keys: [{ id: 1 }] })
-  const count = 1_000 * TEST_SHARDS
+  const count = 600 * TEST_SHARDS
   const statuses = await Promise.all(two.map((service) => post(service, 0, count)))
   expect(statuses.flatMap((found) => [...found])).toContainEqual('200 null')
   for (const found of statuses) expect([...found].every((it) => it.startsWith('200'))).toBe(true)

@@ -8,7 +8,7 @@ import { startTestService, TOKENS } from '../support/service.ts'
 // Services that are killed while they fill segments and pack their keys: every flush counts once.
 
 /** Flushes of each run, and runs; each run ends in a kill. */
-const FLUSHES = 700
+const FLUSHES = 500
 const RUNS = 4
 
 let database: TestDatabase

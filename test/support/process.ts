@@ -4,7 +4,8 @@ import { dirname, join } from 'node:path'
 import { type ClusterContent, copyCluster } from './cluster.ts'
 import { TOKENS } from './service.ts'
 
-export const MAIN = join(import.meta.dir, '../../src/main.ts')
+/** The program: its source, or what a run of all tests has compiled from it. */
+export const MAIN = process.env.TALLYBOOK_TEST_PROGRAM ?? join(import.meta.dir, '../../src/main.ts')
 
 export type DataDir = { path: string; remove(): Promise<void> }
 

@@ -28,7 +28,11 @@ const secrets: string[] = []
 
 beforeAll(async () => {
   receiver = await startReceiver()
-  const options = { webhookNetworks: '127.0.0.0/8', logger: pino({ level: 'trace' }, sink) }
+  const options = {
+    webhookNetworks: '127.0.0.0/8',
+    logger: pino({ level: 'trace' }, sink),
+    intervals: { rules: { evaluateIntervalMs: 200 } },
+  }
   service = await startTestService(options)
   other = await startTestService({ ...options, database: service.database })
   await service.putCatalog({ keys: [{ token_hash: 'k', quota_limit: 100 }] })
