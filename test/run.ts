@@ -7,6 +7,7 @@
  *     --shards N    only files that use the test server, with N shards
  *     --server      only files whose behavior varies with the version of PostgreSQL
  *     --all         every file that uses the test server, with one shard and with four
+ *     --extended    only what a run without files leaves out: it takes long, or needs other programs
  *     --workers N   how many files run at once
  *     --bail        stop at the first failure
  *     --update-snapshots   write snapshots instead of comparing with them
@@ -21,7 +22,7 @@ import type { Sharing } from './runner/batches.ts'
 import { makeTemplates, removeTemplates } from './runner/databases.ts'
 import type { Counts } from './runner/junit.ts'
 import { useKeptServer } from './runner/kept-server.ts'
-import { isLong, usesTestServer, variationOf } from './runner/matrix.ts'
+import { isExtended, isLong, usesTestServer, variationOf } from './runner/matrix.ts'
 import { compileProgram } from './runner/program.ts'
 import { findTests, type Run, report, runAll } from './runner/queue.ts'
 import { startTestServer, type TestServer, useExternalServer } from './runner/server.ts'
@@ -45,6 +46,7 @@ function readOptions() {
       shards: { type: 'string' },
       server: { type: 'boolean', default: false },
       all: { type: 'boolean', default: false },
+      extended: { type: 'boolean', default: false },
       workers: { type: 'string', default: String(WORKERS) },
       bail: { type: 'boolean', default: false },
       'update-snapshots': { type: 'boolean', default: false },
@@ -66,7 +68,7 @@ type Options = ReturnType<typeof readOptions>
 
 async function main(): Promise<void> {
   const options = readOptions()
-  if (options.files.length > 0) process.env.TALLYBOOK_TEST_EXTENDED ??= '1'
+  if (options.files.length > 0 || options.extended) process.env.TALLYBOOK_TEST_EXTENDED ??= '1'
   if (options.watch) await watch(process.argv.slice(2))
   const server = await openServer(options)
   let counts: Counts
@@ -89,9 +91,9 @@ function openServer({ files, keep }: Options): Promise<TestServer> {
 }
 
 async function run(options: Options, server: TestServer, files: string[]): Promise<Counts> {
-  const isExtended = process.env.TALLYBOOK_TEST_EXTENDED === '1'
+  const hasLong = process.env.TALLYBOOK_TEST_EXTENDED === '1'
   const runs = files
-    .filter((file) => isExtended || !isLong(file))
+    .filter((file) => (options.extended ? isExtended(file) : hasLong || !isLong(file)))
     .flatMap((file) => shardsOf(file, options).map((shards): Run => ({ file, shards })))
   // Some tests create databases with one shard, whatever number they run with.
   const shards = new Set([1, ...runs.map((run) => run.shards)])

@@ -30,6 +30,7 @@ const MATRIX: Record<string, Variation> = {
   'test/proofs/verifier/audit': { shards: TWO },
   'test/platform/postgres/': { server: true },
   'test/segments/': { shards: TWO, server: true },
+  'test/segments/killed': { shards: TWO },
   // Their databases have one shard.
   'test/segments/packing': { server: true },
   'test/segments/import': { server: true },
@@ -100,22 +101,53 @@ export function variationOf(file: string): Variation {
 export const usesTestServer = (file: string) =>
   file.endsWith('.db.test.ts') && !/^test\/(platform\/postgres\/embedded|cli|dev|faults)/.test(file)
 
-/** Files that take long for what they find alone: each is 2 % of a complete run, or more. */
+/**
+ * Files that take long for what they find alone: each is 1 % of a complete run, or more. They are
+ * about processes that are killed, moves to other numbers of shards, and very long logs.
+ */
 const LONG = [
+  'test/archive/reshard.db',
+  'test/bookkeeping/large',
+  'test/bookkeeping/long-log',
   'test/bookkeeping/unlisted-keys',
+  'test/cluster/lost-commits',
   'test/faults/failover',
   'test/faults/network.',
   'test/faults/recovery-drill',
   'test/move-in/books',
+  'test/proofs/transparency/tile-levels',
+  'test/read-model/projector/thin-snapshots',
   'test/retention/histories',
+  'test/retention/killed',
+  'test/rollups/killed',
   'test/rollups/roll-up',
+  'test/segments/killed',
 ]
 
-/** True for files that a complete run leaves to `.ci/run`. */
-export const isLong = (file: string) => LONG.some((prefix) => file.startsWith(prefix))
+/** Files with tests that need other programs or languages. */
+const WITH_PROGRAMS = [
+  'test/clients/',
+  'test/collect/senders/',
+  'test/console/',
+  'test/deploy/',
+  'test/http/proxies.',
+  'test/independent/',
+  'test/move-in/new-api',
+  'test/move-in/old-database',
+  'test/segment-files/s3-servers',
+]
+
+const startsWithOne = (prefixes: readonly string[]) => (file: string) =>
+  prefixes.some((prefix) => file.startsWith(prefix))
+
+/** True for files that a complete run leaves to `bun run test --extended`. */
+export const isLong = startsWithOne(LONG)
+
+/** True for files of which a complete run leaves at least a test to `bun run test --extended`. */
+export const isExtended = startsWithOne([...LONG, ...WITH_PROGRAMS])
 
 /** Returns the rows that match no test file. */
 export const rowsWithoutFiles = (files: readonly string[]) =>
-  [...Object.keys(MATRIX), ...LONG].filter(
+  [...Object.keys(MATRIX), ...LONG, ...WITH_PROGRAMS].filter(
     (prefix) => !files.some((file) => file.startsWith(prefix)),
   )

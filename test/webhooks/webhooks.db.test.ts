@@ -1,5 +1,4 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
-import { Writable } from 'node:stream'
 import pino from 'pino'
 import { Webhook } from 'standardwebhooks'
 import { type Delivery, LEASE_S } from '../../src/webhooks/outbox.ts'
@@ -13,12 +12,11 @@ import { type Received, type Receiver, startReceiver } from './receiver.ts'
 // Webhooks, through two instances on one database.
 
 let logged = ''
-const sink = new Writable({
-  write(chunk, _, done) {
-    logged += chunk
-    done()
+const sink = {
+  write(line: string) {
+    logged += line
   },
-})
+}
 
 let service: TestService
 let other: TestService
@@ -28,11 +26,9 @@ const secrets: string[] = []
 
 beforeAll(async () => {
   receiver = await startReceiver()
-  const options = {
-    webhookNetworks: '127.0.0.0/8',
-    logger: pino({ level: 'trace' }, sink),
-    intervals: { rules: { evaluateIntervalMs: 200 } },
-  }
+  const logger = pino({ level: 'trace' }, sink)
+  const intervals = { rules: { evaluateIntervalMs: 200 } }
+  const options = { webhookNetworks: '127.0.0.0/8', logger, intervals }
   service = await startTestService(options)
   other = await startTestService({ ...options, database: service.database })
   await service.putCatalog({ keys: [{ token_hash: 'k', quota_limit: 100 }] })
