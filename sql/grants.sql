@@ -31,6 +31,8 @@ grant select, insert, update, delete on
   api_key_backdated_parts, provider_group_backdated_parts, key_backdated_parts,
   api_key_daily_usage, provider_group_daily_usage, key_daily_usage,
   api_key_daily_parts, provider_group_daily_parts, key_daily_parts,
+  api_key_monthly_usage, provider_group_monthly_usage, key_monthly_usage,
+  api_key_monthly_parts, provider_group_monthly_parts, key_monthly_parts,
   api_key_snapshots, provider_group_snapshots, key_snapshots,
   api_key_measure_snapshots, provider_group_measure_snapshots, key_measure_snapshots,
   provider_groups, api_keys, keys,

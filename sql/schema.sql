@@ -121,6 +121,29 @@ create table api_key_measures (
   constraint api_key_measures_pkey PRIMARY KEY (generation, api_key_id, shard)
 ) with (fillfactor=50);
 
+create table api_key_monthly_parts (
+  shard integer not null,
+  generation integer not null,
+  api_key_id bigint not null,
+  quarter timestamp with time zone not null,
+  position bigint not null,
+  combination text not null,
+  requests numeric not null,
+  successes numeric not null,
+  measures numeric[] not null
+);
+
+create table api_key_monthly_usage (
+  shard integer not null,
+  generation integer not null,
+  api_key_id bigint not null,
+  quarter timestamp with time zone not null,
+  position bigint not null,
+  requests numeric not null,
+  successes numeric not null,
+  constraint api_key_monthly_usage_pkey PRIMARY KEY (generation, api_key_id, quarter, shard, "position")
+);
+
 create table api_key_parts (
   shard integer not null,
   generation integer not null,
@@ -226,6 +249,9 @@ create table checkpoints (
   daily_before timestamp with time zone not null default '-infinity'::timestamp with time zone,
   daily_through bigint not null default '-1'::integer,
   daily_moved timestamp with time zone not null default '-infinity'::timestamp with time zone,
+  monthly_before timestamp with time zone not null default '-infinity'::timestamp with time zone,
+  monthly_through bigint not null default '-1'::integer,
+  monthly_moved timestamp with time zone not null default '-infinity'::timestamp with time zone,
   constraint checkpoints_pkey PRIMARY KEY (shard, projection, generation),
   constraint checkpoints_position_check CHECK (("position" >= '-1'::integer))
 ) with (fillfactor=50);
@@ -413,6 +439,31 @@ create table key_measures (
   measures numeric[] not null,
   constraint key_measures_pkey PRIMARY KEY (generation, token_hash, shard)
 ) with (fillfactor=50);
+
+create table key_monthly_parts (
+  shard integer not null,
+  generation integer not null,
+  token_hash text not null,
+  quarter timestamp with time zone not null,
+  position bigint not null,
+  combination text not null,
+  requests numeric not null,
+  tokens numeric not null,
+  quota_used numeric not null,
+  measures numeric[] not null
+);
+
+create table key_monthly_usage (
+  shard integer not null,
+  generation integer not null,
+  token_hash text not null,
+  quarter timestamp with time zone not null,
+  position bigint not null,
+  requests numeric not null,
+  tokens numeric not null,
+  quota_used numeric not null,
+  constraint key_monthly_usage_pkey PRIMARY KEY (generation, token_hash, quarter, shard, "position")
+);
 
 create table key_parts (
   shard integer not null,
@@ -650,6 +701,29 @@ create table provider_group_measures (
   measures numeric[] not null,
   constraint provider_group_measures_pkey PRIMARY KEY (generation, provider_group_id, shard)
 ) with (fillfactor=50);
+
+create table provider_group_monthly_parts (
+  shard integer not null,
+  generation integer not null,
+  provider_group_id bigint not null,
+  quarter timestamp with time zone not null,
+  position bigint not null,
+  combination text not null,
+  requests numeric not null,
+  successes numeric not null,
+  measures numeric[] not null
+);
+
+create table provider_group_monthly_usage (
+  shard integer not null,
+  generation integer not null,
+  provider_group_id bigint not null,
+  quarter timestamp with time zone not null,
+  position bigint not null,
+  requests numeric not null,
+  successes numeric not null,
+  constraint provider_group_monthly_usage_pkey PRIMARY KEY (generation, provider_group_id, quarter, shard, "position")
+);
 
 create table provider_group_parts (
   shard integer not null,
@@ -971,6 +1045,16 @@ CREATE INDEX api_key_daily_parts_quarter ON tallybook.api_key_daily_parts USING 
 
 CREATE INDEX api_key_daily_usage_quarter ON tallybook.api_key_daily_usage USING brin (quarter);
 
+CREATE UNIQUE INDEX api_key_monthly_parts_key ON tallybook.api_key_monthly_parts USING btree (generation, api_key_id, quarter, shard, "position", (
+CASE
+    WHEN (octet_length(combination) > 512) THEN encode(sha256(decode(replace(combination, '\'::text, '\\'::text), 'escape'::text)), 'hex'::text)
+    ELSE combination
+END));
+
+CREATE INDEX api_key_monthly_parts_quarter ON tallybook.api_key_monthly_parts USING brin (quarter);
+
+CREATE INDEX api_key_monthly_usage_quarter ON tallybook.api_key_monthly_usage USING brin (quarter);
+
 CREATE UNIQUE INDEX api_key_parts_key ON tallybook.api_key_parts USING btree (generation, api_key_id, quarter, shard, (
 CASE
     WHEN (octet_length(combination) > 512) THEN encode(sha256(decode(replace(combination, '\'::text, '\\'::text), 'escape'::text)), 'hex'::text)
@@ -1023,6 +1107,16 @@ CREATE INDEX key_daily_parts_quarter ON tallybook.key_daily_parts USING brin (qu
 
 CREATE INDEX key_daily_usage_quarter ON tallybook.key_daily_usage USING brin (quarter);
 
+CREATE UNIQUE INDEX key_monthly_parts_key ON tallybook.key_monthly_parts USING btree (generation, token_hash, quarter, shard, "position", (
+CASE
+    WHEN (octet_length(combination) > 512) THEN encode(sha256(decode(replace(combination, '\'::text, '\\'::text), 'escape'::text)), 'hex'::text)
+    ELSE combination
+END));
+
+CREATE INDEX key_monthly_parts_quarter ON tallybook.key_monthly_parts USING brin (quarter);
+
+CREATE INDEX key_monthly_usage_quarter ON tallybook.key_monthly_usage USING brin (quarter);
+
 CREATE UNIQUE INDEX key_parts_key ON tallybook.key_parts USING btree (generation, token_hash, quarter, shard, (
 CASE
     WHEN (octet_length(combination) > 512) THEN encode(sha256(decode(replace(combination, '\'::text, '\\'::text), 'escape'::text)), 'hex'::text)
@@ -1056,6 +1150,16 @@ END));
 CREATE INDEX provider_group_daily_parts_quarter ON tallybook.provider_group_daily_parts USING brin (quarter);
 
 CREATE INDEX provider_group_daily_usage_quarter ON tallybook.provider_group_daily_usage USING brin (quarter);
+
+CREATE UNIQUE INDEX provider_group_monthly_parts_key ON tallybook.provider_group_monthly_parts USING btree (generation, provider_group_id, quarter, shard, "position", (
+CASE
+    WHEN (octet_length(combination) > 512) THEN encode(sha256(decode(replace(combination, '\'::text, '\\'::text), 'escape'::text)), 'hex'::text)
+    ELSE combination
+END));
+
+CREATE INDEX provider_group_monthly_parts_quarter ON tallybook.provider_group_monthly_parts USING brin (quarter);
+
+CREATE INDEX provider_group_monthly_usage_quarter ON tallybook.provider_group_monthly_usage USING brin (quarter);
 
 CREATE UNIQUE INDEX provider_group_parts_key ON tallybook.provider_group_parts USING btree (generation, provider_group_id, quarter, shard, (
 CASE
@@ -2492,6 +2596,8 @@ grant delete, insert, select, update on api_key_daily_parts to tallybook_service
 grant delete, insert, select, update on api_key_daily_usage to tallybook_service;
 grant delete, insert, select, update on api_key_measure_snapshots to tallybook_service;
 grant delete, insert, select, update on api_key_measures to tallybook_service;
+grant delete, insert, select, update on api_key_monthly_parts to tallybook_service;
+grant delete, insert, select, update on api_key_monthly_usage to tallybook_service;
 grant delete, insert, select, update on api_key_parts to tallybook_service;
 grant delete, insert, select, update on api_key_snapshots to tallybook_service;
 grant delete, insert, select, update on api_key_usage to tallybook_service;
@@ -2512,6 +2618,8 @@ grant delete, insert, select, update on key_daily_parts to tallybook_service;
 grant delete, insert, select, update on key_daily_usage to tallybook_service;
 grant delete, insert, select, update on key_measure_snapshots to tallybook_service;
 grant delete, insert, select, update on key_measures to tallybook_service;
+grant delete, insert, select, update on key_monthly_parts to tallybook_service;
+grant delete, insert, select, update on key_monthly_usage to tallybook_service;
 grant delete, insert, select, update on key_parts to tallybook_service;
 grant delete, insert, select, update on key_period_usage to tallybook_service;
 grant delete, insert, select, update on key_snapshots to tallybook_service;
@@ -2532,6 +2640,8 @@ grant delete, insert, select, update on provider_group_daily_parts to tallybook_
 grant delete, insert, select, update on provider_group_daily_usage to tallybook_service;
 grant delete, insert, select, update on provider_group_measure_snapshots to tallybook_service;
 grant delete, insert, select, update on provider_group_measures to tallybook_service;
+grant delete, insert, select, update on provider_group_monthly_parts to tallybook_service;
+grant delete, insert, select, update on provider_group_monthly_usage to tallybook_service;
 grant delete, insert, select, update on provider_group_parts to tallybook_service;
 grant delete, insert, select, update on provider_group_snapshots to tallybook_service;
 grant delete, insert, select, update on provider_group_usage to tallybook_service;

@@ -237,7 +237,7 @@ describe('files are short', () => {
   test('the core stays small', () => {
     const core = code.filter(({ path }) => CORE.some((folder) => isIn(path, folder)))
     const own = core.filter(({ path }) => !isIn(path, 'platform'))
-    expect(own.reduce((sum, { lines }) => sum + lines.length, 0)).toBeLessThan(13_700)
+    expect(own.reduce((sum, { lines }) => sum + lines.length, 0)).toBeLessThan(13_750)
   })
 
   test('no comment postpones work', () => {

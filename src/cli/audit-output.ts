@@ -55,7 +55,7 @@ export class Findings {
         `${report.claims} attested digests and totals, ` +
         `${report.acts} reversals, adoptions and resets, ` +
         `${report.rows} rows of API pages, ` +
-        `${report.usage?.buckets ?? 0} hours and days of usage, ` +
+        `${report.usage?.buckets ?? 0} hours, days and months of usage, ` +
         `${report.receipts} receipts verified`,
     )
     if (report.newestAt !== null) {
@@ -107,13 +107,10 @@ export function listLimits(report: AuditReport, source: LogSource, headsOnly: bo
 function listUsageLimits(usage: UsageReport | null): string[] {
   if (usage === null) return ['No page was compared, as the log could not be read that far.']
   const { scopes, outside } = usage
-  const by = (bucket: 'hour' | 'day') =>
-    scopes.filter((scope) => scope.bucket === bucket).map(({ kind }) => NAMES[kind])
-  const [hours, days] = [by('hour'), by('day')]
-  const compared = [
-    ...(hours.length > 0 ? [`by the hour (${hours.join(', ')})`] : []),
-    ...(days.length > 0 ? [`by the day (${days.join(', ')})`] : []),
-  ]
+  const compared = (['hour', 'day', 'month'] as const).flatMap((bucket) => {
+    const kinds = scopes.filter((scope) => scope.bucket === bucket).map(({ kind }) => NAMES[kind])
+    return kinds.length > 0 ? [`by the ${bucket} (${kinds.join(', ')})`] : []
+  })
   const limits = [
     `Usage was compared ${compared.join(' and ')}: ` +
       'counts moved within one of these are found only if they are attested.',

@@ -1,7 +1,7 @@
 import type { Fragment, Transaction } from '../platform/postgres/pool.ts'
 import { toTextArray } from '../read-model/projections/array.ts'
 import { asOfTimelyRows } from '../read-model/queries/as-of-usage-rows.ts'
-import { readDailyBefore, requireQuarters } from '../read-model/queries/kept-usage.ts'
+import { readBoundaries, requireQuarters } from '../read-model/queries/kept-usage.ts'
 import type { PeriodReads } from '../read-model/queries/keys.ts'
 import type { Listed, Source } from '../read-model/queries/live-source.ts'
 import { type Scope, timelyRows } from '../read-model/queries/scope.ts'
@@ -50,7 +50,7 @@ export async function readPeriods(
 ): Promise<PeriodReads> {
   const kinds = await readKinds(transaction, source, scope, nowMs)
   // Current periods begin long after what is kept by days (see MIN_QUARTERS_DAYS).
-  if (past !== null) requireQuarters(await readDailyBefore(transaction), kinds)
+  if (past !== null) requireQuarters(await readBoundaries(transaction), kinds)
   const [earlier, shardsWithTotals] = await Promise.all([
     readEarlier(transaction, source, history, { scope, kinds, past }),
     past === null ? countShardsWithTotals(transaction) : 0,

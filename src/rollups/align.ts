@@ -1,6 +1,7 @@
 import type { Sql, Transaction } from '../platform/postgres/pool.ts'
+import { GRAINS } from '../read-model/projections/rolled-up.ts'
 import type { Generation } from '../read-model/rebuild/generation.ts'
-import { readBoundary } from './boundary.ts'
+import { boundaryColumns, readBoundary } from './boundary.ts'
 import { moveUsage } from './roll-up.ts'
 
 /**
@@ -15,18 +16,21 @@ export async function alignUsage(
   shards: readonly number[],
 ): Promise<boolean> {
   for (const shard of shards) {
-    const boundary = await readBoundary(live, { shard, generation: replaces })
-    if (boundary === null) continue
-    const { before, through, moved } = boundary
-    if (moved !== before) {
-      await moveUsage(sql, { shard, generation: replaces })
-      return false
+    for (const grain of GRAINS) {
+      const boundary = await readBoundary(live, { shard, generation: replaces }, grain)
+      if (boundary === null) continue
+      const { before, through, moved } = boundary
+      if (moved !== before) {
+        await moveUsage(sql, { shard, generation: replaces }, grain)
+        return false
+      }
+      const columns = boundaryColumns(grain)
+      await sql`
+        update checkpoints c
+        set ${sql(columns.before)} = ${before}::timestamptz, ${sql(columns.through)} = ${through}
+        where c.shard = ${shard} and c.projection = 'usage' and c.generation = ${generation}`
+      await moveUsage(sql, { shard, generation }, grain, { isLive: false })
     }
-    await sql`
-      update checkpoints c
-      set daily_before = ${before}::timestamptz, daily_through = ${through}
-      where c.shard = ${shard} and c.projection = 'usage' and c.generation = ${generation}`
-    await moveUsage(sql, { shard, generation }, { isLive: false })
   }
   return true
 }

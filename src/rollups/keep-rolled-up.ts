@@ -3,13 +3,19 @@ import { Poll } from '../platform/async/poll.ts'
 import type { Intervals } from '../platform/intervals.ts'
 import { isUnavailable } from '../platform/postgres/errors.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
+import { GRAINS, type Grain } from '../read-model/projections/rolled-up.ts'
 import { advance, moveUsage } from './roll-up.ts'
+
+/**
+ * For how many days usage is kept by quarter hours (`day`), and for how many months it is then kept
+ * by days; null: forever.
+ */
+export type KeptUnits = Record<Grain, number | null>
 
 export type RollUpOptions = Intervals['rollups'] & {
   sql: Sql
   shards: number
-  /** For how many days usage is kept by quarter hours. */
-  days: number
+  kept: KeptUnits
   /** True if this instance folds the shard. */
   owns: (shard: number) => boolean
   /** Returns the position through which the usage of a shard is attested; null if it is not. */
@@ -18,7 +24,7 @@ export type RollUpOptions = Intervals['rollups'] & {
 }
 
 /**
- * Keeps usage that is older than some days by days of UTC, for as long as the service runs. Only
+ * Keeps old usage by days of UTC, and older usage by months, for as long as the service runs. Only
  * what is attested is moved: attestations cover usage by quarter hours.
  */
 export function keepRolledUp(options: RollUpOptions): Poll {
@@ -37,7 +43,7 @@ export function keepRolledUp(options: RollUpOptions): Poll {
 
 /** Moves what is due in a shard. Any number of processes may do so at once. */
 export async function rollUp(
-  { sql, days, readAttested }: Pick<RollUpOptions, 'sql' | 'days' | 'readAttested'>,
+  { sql, kept, readAttested }: Pick<RollUpOptions, 'sql' | 'kept' | 'readAttested'>,
   shard: number,
   isStopped: () => boolean = () => false,
 ): Promise<void> {
@@ -45,6 +51,12 @@ export async function rollUp(
     select p.generation from projections p where p.projection = 'usage'`
   const rows = { shard, generation: live!.generation }
   const attested = await readAttested(shard)
-  if (attested !== null && attested >= 0) await advance(sql, rows, attested, days)
-  await moveUsage(sql, rows, { isStopped })
+  for (const grain of GRAINS) {
+    const units = kept[grain]
+    if (units !== null && attested !== null && attested >= 0) {
+      await advance(sql, rows, attested, grain, units)
+    }
+    // Days are complete before they are moved on.
+    if (!(await moveUsage(sql, rows, grain, { isStopped }))) return
+  }
 }

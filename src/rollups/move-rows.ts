@@ -1,34 +1,9 @@
-import { ACCOUNT_KINDS, ACCOUNTS, type AccountKind } from '../events/accounts.ts'
+import { ACCOUNTS } from '../events/accounts.ts'
 import type { Fragment, Sql, Transaction } from '../platform/postgres/pool.ts'
 import { addToRow, listOf } from '../read-model/projections/account-sql.ts'
-import { dailyPartsTable, dailyTable, TIMELY } from '../read-model/projections/daily.ts'
-import {
-  backdatedPartsTable,
-  combinationKey,
-  partsTable,
-  sumMeasures,
-} from '../read-model/projections/detail-rows.ts'
-import { backdatedTable, usageTable } from '../read-model/projections/usage.ts'
-
-/** A table with usage by quarter hours, and the one with the same by days. */
-export type MovedTable = {
-  kind: AccountKind
-  name: string
-  daily: string
-  hasParts: boolean
-}
-
-/** The tables of what was counted when it was recorded. */
-export const TIMELY_TABLES: readonly MovedTable[] = ACCOUNT_KINDS.flatMap((kind) => [
-  { kind, name: usageTable(kind), daily: dailyTable(kind), hasParts: false },
-  { kind, name: partsTable(kind), daily: dailyPartsTable(kind), hasParts: true },
-])
-
-/** The tables of backdated usage. */
-export const BACKDATED_TABLES: readonly MovedTable[] = ACCOUNT_KINDS.flatMap((kind) => [
-  { kind, name: backdatedTable(kind), daily: dailyTable(kind), hasParts: false },
-  { kind, name: backdatedPartsTable(kind), daily: dailyPartsTable(kind), hasParts: true },
-])
+import { combinationKey, sumMeasures } from '../read-model/projections/detail-rows.ts'
+import { TIMELY } from '../read-model/projections/rolled-up.ts'
+import type { MovedTable } from './moved-tables.ts'
 
 /** The measures of moved rows are not known here. */
 const OF_ANY_LENGTH: [] = []
@@ -41,12 +16,12 @@ export const isOf = (sql: Sql | Transaction, { shard, generation }: Rows): Fragm
   sql`u.shard = ${shard} and u.generation = ${generation}`
 
 /**
- * Moves the rows `u` that meet a condition to the table by days, and adds them up there, at
- * `position`. One statement: what a reader sees is the same before it and after it.
+ * Moves the rows `u` that meet a condition to the table by days or months, and adds them up there,
+ * at `position`. One statement: what a reader sees is the same before it and after it.
  */
 export async function moveRows(
   transaction: Transaction,
-  { kind, name, daily, hasParts }: MovedTable,
+  { kind, grain, from, to, hasParts }: MovedTable,
   rows: Rows,
   condition: Fragment,
   position: number = TIMELY,
@@ -54,22 +29,22 @@ export async function moveRows(
   const sql = transaction
   const shape = { ...ACCOUNTS[kind], maxima: [] }
   const id = sql(shape.id)
-  const day = sql`date_trunc('day', u.quarter, 'UTC')`
+  const start = sql`date_trunc(${grain}, u.quarter, 'UTC')`
   const summed = listOf(
     sql,
     shape.sums.map((column) => `sum(m.${column})`),
   )
   const moved = sql`
     moved as (
-      delete from ${sql(name)} u
+      delete from ${sql(from)} u
       where ${isOf(sql, rows)} and ${condition}
-      returning u.${id} as account, ${day} as quarter, ${listOf(sql, shape.sums, 'u')}
+      returning u.${id} as account, ${start} as quarter, ${listOf(sql, shape.sums, 'u')}
         ${hasParts ? sql`, u.combination, u.measures` : sql``}
     )`
   if (!hasParts) {
     await sql`
       with ${moved}
-      insert into ${sql(daily)} as t
+      insert into ${sql(to)} as t
         (shard, generation, ${id}, quarter, position, ${listOf(sql, shape.sums)})
       select ${rows.shard}::integer, ${rows.generation}::integer, m.account, m.quarter,
         ${position}::bigint, ${summed}
@@ -99,7 +74,7 @@ export async function moveRows(
       ) v
       group by v.account, v.quarter, v.combination
     )
-    insert into ${sql(daily)} as t
+    insert into ${sql(to)} as t
       (shard, generation, ${id}, quarter, position, combination,
         ${listOf(sql, shape.sums)}, measures)
     select ${rows.shard}::integer, ${rows.generation}::integer, s.account, s.quarter,

@@ -42,6 +42,8 @@ export type Config = {
   countedAtDays: number
   /** For how many days usage is kept by quarter hours; null for all days. */
   usageQuartersDays: number | null
+  /** For how many months usage is then kept by days; null for all months. */
+  usageDaysMonths: number | null
   /** How many distinct values of a dimension a shard counts in a day. */
   dimensionValues: number
   /** The size of a segment of the log, with its indexes. */
@@ -87,6 +89,8 @@ export const DEFAULT_IDLE_SECONDS = Number(VARIABLES.TALLYBOOK_IDLE_TIMEOUT_SECO
  * clock was set back by a month.
  */
 const MIN_QUARTERS_DAYS = 62
+/** The days of a quarter of a year are always there. */
+const MIN_DAYS_MONTHS = 3
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 
 /** Reads the environment. Throws a UserError that lists every invalid variable, with the reason. */
@@ -103,6 +107,8 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     problems.push(`${name} must be a whole number from ${from} to ${to}, not "${value}".`)
     return from
   }
+  const optional = (name: VariableName, from: number, to: number) =>
+    text(name) === null ? null : integer(name, from, to)
   const token = (name: VariableName) => {
     const value = text(name)
     if (value === null || /^[\x21-\x7e]{8,255}$/.test(value)) return value
@@ -196,16 +202,13 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     idleTimeoutSeconds: integer('TALLYBOOK_IDLE_TIMEOUT_SECONDS', 5, 255),
     registerPerDay: registerPerDay('TALLYBOOK_UNKNOWN_KEYS', 'TALLYBOOK_REGISTER_PER_DAY'),
     countedAtDays: integer('TALLYBOOK_COUNTED_AT_DAYS', 1, 3_650),
-    usageQuartersDays:
-      text('TALLYBOOK_USAGE_QUARTERS_DAYS') === null
-        ? null
-        : integer('TALLYBOOK_USAGE_QUARTERS_DAYS', MIN_QUARTERS_DAYS, 3_650),
+    usageQuartersDays: optional('TALLYBOOK_USAGE_QUARTERS_DAYS', MIN_QUARTERS_DAYS, 3_650),
+    usageDaysMonths: optional('TALLYBOOK_USAGE_DAYS_MONTHS', MIN_DAYS_MONTHS, 120),
     dimensionValues: integer('TALLYBOOK_DIMENSION_VALUES', 1, 10_000),
     segmentBytes: integer('TALLYBOOK_SEGMENT_MB', 1, 65_536) * 2 ** 20,
     archive: {
       url: archiveUrl('TALLYBOOK_ARCHIVE_URL'),
-      keepDays:
-        text('TALLYBOOK_KEEP_DAYS') === null ? null : integer('TALLYBOOK_KEEP_DAYS', 1, 36_500),
+      keepDays: optional('TALLYBOOK_KEEP_DAYS', 1, 36_500),
       cacheFolder: join(text('TALLYBOOK_DATA_DIR')!, 'archive-cache'),
       cacheBytes: integer('TALLYBOOK_ARCHIVE_CACHE_MB', 1, 2 ** 20) * 2 ** 20,
     },
@@ -228,14 +231,16 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     logPublic: flag('TALLYBOOK_LOG_PUBLIC'),
     attestMinutes: integer('TALLYBOOK_ATTEST_MINUTES', 0, 10_080),
     verifyAt: timeOfDay('TALLYBOOK_VERIFY_AT'),
-    slowRequestMs:
-      text('TALLYBOOK_SLOW_REQUEST_MS') === null
-        ? null
-        : integer('TALLYBOOK_SLOW_REQUEST_MS', 1, 60_000),
+    slowRequestMs: optional('TALLYBOOK_SLOW_REQUEST_MS', 1, 60_000),
     logLevel,
   }
   if (config.archive.keepDays !== null && config.archive.url === null) {
     problems.push('TALLYBOOK_KEEP_DAYS needs TALLYBOOK_ARCHIVE_URL: flushes leave for the archive.')
+  }
+  if (config.usageDaysMonths !== null && config.usageQuartersDays === null) {
+    problems.push(
+      'TALLYBOOK_USAGE_DAYS_MONTHS needs TALLYBOOK_USAGE_QUARTERS_DAYS: months are made of days.',
+    )
   }
   const urlProblems = (name: VariableName, mustWrite: boolean) => {
     const url = text(name)

@@ -25,6 +25,7 @@ export type ServiceOptions = {
         | 'registerPerDay'
         | 'countedAtDays'
         | 'usageQuartersDays'
+        | 'usageDaysMonths'
         | 'dimensionValues'
         | 'segmentBytes'
         | 'archive'

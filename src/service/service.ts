@@ -72,8 +72,9 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       logger,
       intervals: intervals.replicas,
     })
-    const days = keepsDays ? (config.usageQuartersDays ?? null) : null
-    const served = { ...options, config: { ...config, usageQuartersDays: days } }
+    const served = keepsDays
+      ? options
+      : { ...options, config: { ...config, usageQuartersDays: null, usageDaysMonths: null } }
     return await serve(served, pools, reads, archive)
   } catch (error) {
     await reads?.close()
@@ -156,7 +157,8 @@ function startTimers(
   pools: Pools,
   components: Components,
 ) {
-  const { shards, verifyAt, attestMinutes = 0, usageQuartersDays: days = null } = config
+  const { shards, verifyAt, attestMinutes = 0 } = config
+  const kept = { day: config.usageQuartersDays ?? null, month: config.usageDaysMonths ?? null }
   const { attestations, instances, tokens, verifications } = components
   const owns = (shard: number) => instances.owns(shard)
   const readAttested = (shard: number) => readAttestedUsage(pools.read, shard)
@@ -171,7 +173,7 @@ function startTimers(
     components.sources.start(),
     components.rules.start(),
     keepPeriodsOpen({ ...common, ...intervals.quota }),
-    ...(days === null ? [] : [keepRolledUp({ ...common, days, ...intervals.rollups })]),
+    ...(kept.day === null ? [] : [keepRolledUp({ ...common, kept, ...intervals.rollups })]),
     ...(verifyAt ? [scheduleVerifications(verifyAt, verifications, logger)] : []),
     ...(attestMinutes > 0 ? [attestations.schedule(attestMinutes, logger)] : []),
   ]

@@ -90,6 +90,13 @@ export const VARIABLES = {
       'For how many days usage is kept by quarter hours, 62 to 3,650; what is older is kept by ' +
       'days of UTC ([guide](../guides/usage-by-days.md)). Unset: all of it.',
   },
+  TALLYBOOK_USAGE_DAYS_MONTHS: {
+    default: null,
+    meaning:
+      'For how many months usage is kept by days, 3 to 120; what is older is kept by months of ' +
+      'UTC ([guide](../guides/usage-by-days.md)). Needs `TALLYBOOK_USAGE_QUARTERS_DAYS`. Unset: ' +
+      'all of them.',
+  },
   TALLYBOOK_DIMENSION_VALUES: {
     default: '1000',
     meaning:

@@ -43,6 +43,29 @@ describe('a day has the number of hours that the clock changes of its zone leave
   })
 })
 
+test('months begin and end by the calendar of the zone', () => {
+  const range = { from: '2026-02-10T00:00:00Z', to: '2026-05-01T00:00:00Z' }
+  expect(bounds({ ...range, bucket: 'month' })).toEqual([
+    '2026-02-10T00:00:00+00:00',
+    '2026-03-01T00:00:00+00:00',
+    '2026-04-01T00:00:00+00:00',
+    '2026-05-01T00:00:00+00:00',
+  ])
+  const local = bounds({ ...range, bucket: 'month', tz: 'Europe/Berlin' })
+  expect(local.slice(1)).toEqual([
+    '2026-03-01T00:00:00+01:00',
+    '2026-04-01T00:00:00+02:00',
+    '2026-05-01T00:00:00+02:00',
+    '2026-05-01T02:00:00+02:00',
+  ])
+  const year = bounds({ bucket: 'month', tz: 'Europe/Berlin' })
+  expect([year.length, year[0], year[12]]).toEqual([
+    13,
+    '2025-07-01T00:00:00+02:00',
+    '2026-07-01T00:00:00+02:00',
+  ])
+})
+
 test('an hour in which the clocks change is two buckets', () => {
   const hours = { from: '2026-04-04T14:00:00Z', to: '2026-04-04T16:30:00Z' }
   const found = bounds({ ...hours, tz: 'Australia/Lord_Howe' })

@@ -5,11 +5,12 @@ import { TEST_SHARDS } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { DAY_MS, randomFrom, simulate } from './simulated.ts'
 
-// Usage that is moved to days by processes that are killed, by two at once and by a service, while
+// Usage that is moved to days and months by processes that are killed, by two at once and by a service, while
 // flushes arrive, is neither lost nor counted twice.
 
 const DAYS = 80
 const KEPT_DAYS = 40
+const KEPT_MONTHS = 2
 /** On a slow machine. */
 const PATIENCE_MS = 300_000
 
@@ -24,26 +25,36 @@ const midnight = (daysAgo: number) =>
   new Date(Math.floor(Date.now() / DAY_MS) * DAY_MS - daysAgo * DAY_MS).toISOString()
 
 /** What no flush of today changes, and no late one. */
-const OLD = `from=${midnight(DAYS + 40)}&to=${midnight(35)}`
+const OLD = `from=${midnight(DAYS + 40).slice(0, 7)}-01T00:00:00Z&to=${midnight(35)}`
 
 async function readOld(): Promise<string[]> {
   const paths = ['', '&api_key_id=1', '&token_hash=b'].flatMap((scope) => [
-    `/admin/usage?bucket=day&${OLD}${scope}`,
+    `/admin/usage?bucket=month&${OLD}${scope}`,
     `/admin/breakdown?by=model,status&${OLD}${scope}`,
   ])
   return Promise.all(paths.map(async (path) => JSON.stringify(await service.read(path))))
 }
 
+/** Counts rows that are yet to be moved: quarter hours to days, and days to months. */
 async function countOld(): Promise<number> {
   const [row] = await service.database.owner<{ rows: number }[]>`
-    select count(*)::integer as rows from api_key_parts
-    where quarter < date_trunc('day', now(), 'UTC') - interval '42 days'`
+    select count(*)::integer as rows
+    from (
+      select quarter from api_key_parts where quarter < now() - interval '42 days'
+      union all
+      select quarter from api_key_daily_parts
+      where quarter < now() - interval '95 days' and position < 0
+    ) u`
   return row!.rows
 }
 
 /** Starts a process that moves usage; resolves when it has begun. */
 async function startMover() {
-  const argument = JSON.stringify([service.database.address, TEST_SHARDS, KEPT_DAYS])
+  const argument = JSON.stringify([
+    service.database.address,
+    TEST_SHARDS,
+    { day: KEPT_DAYS, month: KEPT_MONTHS },
+  ])
   const child = Bun.spawn([process.execPath, join(import.meta.dir, 'move-usage.ts'), argument], {
     stdout: 'pipe',
     stderr: 'inherit',

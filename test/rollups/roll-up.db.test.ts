@@ -4,7 +4,7 @@ import { readAttestedUsage } from '../../src/proofs/attestations/newest.ts'
 import { usage } from '../../src/read-model/projections/usage.ts'
 import { rebuild } from '../../src/read-model/rebuild/rebuild.ts'
 import { alignUsage } from '../../src/rollups/align.ts'
-import { rollUp } from '../../src/rollups/keep-rolled-up.ts'
+import { type KeptUnits, rollUp } from '../../src/rollups/keep-rolled-up.ts'
 import { verify } from '../proofs/integrity/history.ts'
 import { auditService, untilSigned } from '../proofs/verifier/audited.ts'
 import { positionOf } from '../support/events.ts'
@@ -12,11 +12,14 @@ import { TEST_SHARDS } from '../support/server.ts'
 import type { TestService } from '../support/service.ts'
 import { DAY_MS, simulate } from './simulated.ts'
 
-// What is kept by days adds up to what was kept by quarter hours, now and as of later times, by
-// dimension and in every scope; what needs quarter hours says that they are gone.
+// What is kept by days, and then by months, adds up to what was kept by quarter hours, now and as of
+// later times, by dimension and in every scope; what needs more than that says that it is gone.
 
-const DAYS = 140
+/** So that the first block of positions was recorded before the last month that is moved. */
+const DAYS = 230
 const KEPT_DAYS = 40
+const BY_DAYS: KeptUnits = { day: KEPT_DAYS, month: null }
+const BY_MONTHS: KeptUnits = { day: KEPT_DAYS, month: 2 }
 /** On a slow machine. */
 const PATIENCE_MS = 300_000
 const FLUSHES = 7_000
@@ -37,7 +40,7 @@ const midnight = (daysAgo: number) =>
   new Date(Math.floor(Date.now() / DAY_MS) * DAY_MS - daysAgo * DAY_MS).toISOString()
 
 /** Before the first flush, and the oldest that one was counted; after the last. */
-const [FROM, TO] = [midnight(DAYS + 40), midnight(-1)]
+const [FROM, TO] = [`${midnight(DAYS + 40).slice(0, 7)}-01T00:00:00Z`, midnight(-1)]
 const SCOPES = ['', '&group_id=1', '&api_key_id=2', '&token_hash=a']
 
 async function attest(): Promise<void> {
@@ -45,9 +48,9 @@ async function attest(): Promise<void> {
   expect(response.status).toBe(201)
 }
 
-async function rollUpAll(days = KEPT_DAYS, isStopped?: () => boolean): Promise<void> {
+async function rollUpAll(kept = BY_DAYS, isStopped?: () => boolean): Promise<void> {
   const readAttested = (shard: number) => readAttestedUsage(pools.read, shard)
-  const options = { sql: pools.project, days, readAttested }
+  const options = { sql: pools.project, kept, readAttested }
   for (let shard = 0; shard < TEST_SHARDS; shard++) await rollUp(options, shard, isStopped)
 }
 
@@ -56,15 +59,15 @@ const read = async (path: string) => {
   return { status: response.status, body: await response.text(), position: positionOf(response) }
 }
 
-/** Reads whose answers must stay: by days of UTC, and by anything of the last days. */
-async function readAll(asOf = ''): Promise<Record<string, string>> {
+/** Reads whose answers must stay: by days or months of UTC, and by anything of the last days. */
+async function readAll(asOf = '', unit = 'day'): Promise<Record<string, string>> {
   const answers: Record<string, string> = {}
   for (const scope of SCOPES) {
     const whole = `from=${FROM}&to=${TO}${scope}${asOf}`
     const recent = `from=${midnight(KEPT_DAYS - 2)}&to=${TO}${scope}${asOf}`
     for (const path of [
-      `/admin/usage?bucket=day&${whole}`,
-      `/admin/usage?bucket=day&group_by=model,status&limit=3&${whole}`,
+      `/admin/usage?bucket=${unit}&${whole}`,
+      `/admin/usage?bucket=${unit}&group_by=model,status&limit=3&${whole}`,
       `/admin/usage?bucket=hour&${recent}`,
       `/admin/usage?bucket=day&tz=Asia/Kathmandu&${recent}`,
       `/admin/breakdown?by=status&${whole}`,
@@ -99,11 +102,12 @@ async function countRows(): Promise<Record<string, number>> {
   return counts
 }
 
-async function expectRefused(path: string): Promise<void> {
+async function expectRefused(path: string, unit = 'days'): Promise<void> {
   const response = await service.fetch('admin', path)
   const { error, detail } = (await response.json()) as { error: string; detail: string }
   expect([path, response.status, error]).toEqual([path, 422, 'usage by days'])
-  expect(detail).toMatch(/Usage before \d{4}-\d\d-\d\dT00:00:00Z is kept by days/)
+  expect(detail).toMatch(/Usage before \d{4}-\d\d-\d\dT00:00:00Z is kept by (?:days|months)/)
+  expect(detail).toContain(` ${unit}`)
 }
 
 test('nothing is moved before it is attested', async () => {
@@ -129,7 +133,7 @@ test(
     // Stopped after each of some steps, as if killed.
     for (const steps of [1, 9]) {
       let left = steps
-      await rollUpAll(KEPT_DAYS, () => left-- <= 0)
+      await rollUpAll(BY_DAYS, () => left-- <= 0)
       expect(await readAll()).toEqual(before)
       expect(await verify(service.database)).toMatchObject({ problems: 0, first: [] })
     }
@@ -160,14 +164,47 @@ test('what needs quarter hours that are gone is refused', async () => {
 })
 
 test(
-  'late flushes and reversals of old ones count in their days',
+  'what is kept by months adds up to what was kept by days',
+  async () => {
+    const [before, rows, explained] = [
+      await readAll('', 'month'),
+      await countRows(),
+      await explain('api_key_id=2'),
+    ]
+    const asOf = `&as_of_position=${(await read('/admin/usage')).position}`
+    const then = await readAll(asOf, 'month')
+    // Stopped after some steps, as if killed, then complete.
+    for (const steps of [7, Number.POSITIVE_INFINITY]) {
+      let left = steps
+      await rollUpAll(BY_MONTHS, () => left-- <= 0)
+      expect(await readAll('', 'month')).toEqual(before)
+      expect(await verify(service.database)).toMatchObject({ problems: 0, first: [] })
+    }
+    expect(await readAll(asOf, 'month')).toEqual(then)
+    expect(await explain('api_key_id=2')).toEqual(explained)
+    const moved = await countRows()
+    for (const name of ['api_key_daily_usage', 'key_daily_usage', 'api_key_daily_parts']) {
+      const monthly = moved[name.replace('daily', 'monthly')]!
+      expect(monthly).toBeGreaterThan(0)
+      expect(moved[name]! + 4 * monthly).toBeLessThan(rows[name]!)
+    }
+    const old = `from=${FROM}&to=${midnight(DAYS - 10)}`
+    await expectRefused(`/admin/usage?bucket=day&${old}`, 'months')
+    await expectRefused(`/admin/usage?bucket=month&tz=Europe/Berlin&${old}`, 'months')
+    await expectRefused(`/admin/breakdown?by=model&${old}`, 'months')
+  },
+  PATIENCE_MS,
+)
+
+test(
+  'late flushes and reversals of old ones count in their days and months',
   async () => {
     const { owner } = service.database
     const [flush] = await owner<{ position: string }[]>`
     select position from events
     where shard = 0 and type = 'ApiKeyStatsFlushed' and recorded_at < now() - interval '90 days'
     order by position desc limit 1`
-    const path = `/admin/usage?bucket=day&from=${FROM}&to=${TO}`
+    const path = `/admin/usage?bucket=month&from=${FROM}&to=${TO}`
     const before = JSON.parse((await read(path)).body) as { total: { total_requests: number } }
     await service.act('/admin/corrections', { reverse: `0/${flush!.position}`, reason: 'twice' })
     const countedAt = Math.floor(Date.parse(midnight(34)) / 1_000)
@@ -176,22 +213,22 @@ test(
     const after = JSON.parse((await read(path)).body) as typeof before
     expect(after.total.total_requests).toBeGreaterThan(before.total.total_requests + 999_000)
     await attest()
-    const all = await readAll()
-    await rollUpAll(KEPT_DAYS - 2)
-    expect(await readAll()).toEqual(all)
+    const all = await readAll('', 'month')
+    await rollUpAll({ ...BY_MONTHS, day: KEPT_DAYS - 2 })
+    expect(await readAll('', 'month')).toEqual(all)
     expect(await verify(service.database)).toMatchObject({ problems: 0, first: [] })
   },
   PATIENCE_MS,
 )
 
 test(
-  'an audit compares what is kept by days, by the day',
+  'an audit compares what is kept by months, by the month',
   async () => {
     await untilSigned(service)
     const { findings, report } = await auditService(service)
     expect(findings).toEqual([])
-    expect(new Set(report.usage!.scopes.map(({ bucket }) => bucket))).toEqual(new Set(['day']))
-    expect(report.usage!.buckets).toBeGreaterThan(8 * DAYS)
+    expect(new Set(report.usage!.scopes.map(({ bucket }) => bucket))).toEqual(new Set(['month']))
+    expect(report.usage!.buckets).toBeGreaterThan(8 * (DAYS / 31))
   },
   PATIENCE_MS,
 )
@@ -214,8 +251,14 @@ test(
     )`
     await owner`
     delete from api_key_daily_parts
-    where ctid = (select ctid from api_key_daily_parts where position >= 0 limit 1)`
-    expect(await verify(service.database)).toMatchObject({ problems: 2 })
+    where ctid = (select ctid from api_key_daily_parts limit 1)`
+    await owner`
+    delete from api_key_monthly_usage
+    where ctid = (select ctid from api_key_monthly_usage where position >= 0 limit 1)`
+    await owner`
+    update api_key_monthly_parts set requests = requests + 1
+    where ctid = (select ctid from api_key_monthly_parts where position < 0 limit 1)`
+    expect(await verify(service.database)).toMatchObject({ problems: 4 })
     await owner.end()
   },
   PATIENCE_MS,

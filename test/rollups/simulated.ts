@@ -79,13 +79,22 @@ async function insert({ owner }: TestDatabase, shard: number, first: number, som
     ) with ordinality p(payload, recorded_at, version, type, number)`
 }
 
-/** Appends flushes that were recorded so many days ago to empty shards, all on one day. */
-export async function insertOldFlushes(database: TestDatabase, daysAgo: number): Promise<void> {
-  const day = Math.floor(Date.now() / DAY_MS) - daysAgo
+/**
+ * Appends flushes to empty shards, all of which were recorded on some days: so many days ago each,
+ * the oldest first.
+ */
+export async function insertOldFlushes(
+  database: TestDatabase,
+  daysAgo: readonly number[],
+): Promise<void> {
+  const today = Math.floor(Date.now() / DAY_MS)
   const samples = (await readSamples(randomFrom(1))).filter(({ isLate }) => !isLate)
-  const some = samples.map(({ type, version, payload }, i) => {
-    return { type, version, payload, at: new Date(day * DAY_MS + i * 1_000).toISOString() }
-  })
+  const some = daysAgo.flatMap((days) =>
+    samples.map(({ type, version, payload }, i) => {
+      const at = new Date((today - days) * DAY_MS + i * 1_000).toISOString()
+      return { type, version, payload, at }
+    }),
+  )
   for (let shard = 0; shard < TEST_SHARDS; shard++) await insert(database, shard, 0, some)
 }
 

@@ -134,6 +134,19 @@ test('usage is kept by quarter hours for two months at least, and forever by def
   }
 })
 
+test('usage is kept by days for three months at least, by default and without days forever', () => {
+  const read =
+    (months: string, days = '90') =>
+    () =>
+      readConfig({ TALLYBOOK_USAGE_DAYS_MONTHS: months, TALLYBOOK_USAGE_QUARTERS_DAYS: days })
+  expect(read('')().usageDaysMonths).toBeNull()
+  expect(read('3')().usageDaysMonths).toBe(3)
+  for (const months of ['0', '2', '121', '24m']) {
+    expect(read(months)).toThrow('TALLYBOOK_USAGE_DAYS_MONTHS must be')
+  }
+  expect(read('24', '')).toThrow('TALLYBOOK_USAGE_DAYS_MONTHS needs TALLYBOOK_USAGE_QUARTERS_DAYS')
+})
+
 test('unknown keys are registered only with TALLYBOOK_UNKNOWN_KEYS=register, 10,000 a day', () => {
   expect(readConfig({}).registerPerDay).toBeNull()
   expect(readConfig({ TALLYBOOK_UNKNOWN_KEYS: 'ignore' }).registerPerDay).toBeNull()

@@ -158,16 +158,18 @@ function refuseNotKept(error: unknown): never {
   throw new Problem(422, USAGE_BY_DAYS, describeNotKept(error))
 }
 
-/** The `error` of a read that needs usage by quarter hours where it is kept by days. */
+/** The `error` of a read that needs usage by units that are not kept: days or months are. */
 export const USAGE_BY_DAYS = 'usage by days'
 
-function describeNotKept({ from, asked }: UsageNotKept): string {
-  const start = `${from.slice(0, 10)}T00:00:00Z`
+const STARTS = { day: 'midnight', month: 'the start of a month' } as const
+
+function describeNotKept({ boundary: { grain, before }, asked }: UsageNotKept): string {
+  const start = `${before.slice(0, 10)}T00:00:00Z`
   switch (asked) {
     case 'buckets':
       return (
-        `Usage before ${start} is kept by days of UTC: \`from\`, \`to\` and all buckets before ` +
-        'must begin and end at midnight in UTC.'
+        `Usage before ${start} is kept by ${grain}s of UTC: \`from\`, \`to\` and all buckets ` +
+        `before must begin and end at ${STARTS[grain]} in UTC.`
       )
     case 'as of':
       return `Usage before ${start} is kept by days: it can be shown as of that time or later.`

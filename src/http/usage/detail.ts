@@ -7,13 +7,14 @@ const to = '2026-01-31T13:00:00+01:00'
 
 export const detail = describe({
   tag: 'Admin reads',
-  summary: 'Get usage by hour or day',
+  summary: 'Get usage by hour, day or month',
   description:
-    'Returns the usage in each hour or day of a time zone, for all provider groups together or ' +
-    'for one group, API key or token key. `from` is inclusive and `to` exclusive; both must be ' +
-    'multiples of 15 minutes. By default the range is the last 24 hours or 30 days, up to the ' +
-    'end of the hour or day that contains now or `as_of`. With `group_by`, each bucket is ' +
-    'divided by the values of one or two dimensions, the largest first: at most 10,000 items. ' +
+    'Returns the usage in each hour, day or month of a time zone, for all provider groups ' +
+    'together or for one group, API key or token key. `from` is inclusive and `to` exclusive; ' +
+    'both must be multiples of 15 minutes. By default the range is the last 24 hours, 30 days or ' +
+    '12 months, up to the end of the bucket that contains now or `as_of`. With `group_by`, each ' +
+    'bucket is divided by the values of one or two dimensions, the largest first: at most 10,000 ' +
+    'items. ' +
     '`Accept: text/csv` or `format=csv` returns CSV.',
   ok: {
     description: 'The usage',

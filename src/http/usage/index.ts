@@ -17,8 +17,8 @@ const MAX_VALUES = 998
 const DEFAULT_VALUES = 20
 
 /**
- * Serves GET /admin/usage: the usage in each hour or day of a time zone, and GET /admin/breakdown:
- * the usage of a range by the values of dimensions.
+ * Serves GET /admin/usage: the usage in each hour, day or month of a time zone, and GET
+ * /admin/breakdown: the usage of a range by the values of dimensions.
  */
 export function usageRoutes(guard: ReturnType<typeof auth>, options: ReadOptions) {
   const roles = ['admin', 'auditor'] as const

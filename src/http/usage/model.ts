@@ -31,8 +31,8 @@ export const UsageQuery = Type.Object(
     from: Type.Optional(Timestamp('The start of the range, inclusive')),
     to: Type.Optional(Timestamp('The end of the range, exclusive')),
     bucket: Type.Optional(
-      Type.Union([Type.Literal('hour'), Type.Literal('day')], {
-        description: 'The length of a bucket, `hour` or `day`; default `hour`',
+      Type.Union([Type.Literal('hour'), Type.Literal('day'), Type.Literal('month')], {
+        description: 'The length of a bucket, `hour`, `day` or `month`; default `hour`',
       }),
     ),
     tz: Type.Optional(

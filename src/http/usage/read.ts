@@ -25,13 +25,13 @@ import {
   WAIT_MS,
 } from '../counters/consistent-read.ts'
 import { Problem, unavailable } from '../problem.ts'
-import { BucketsError, toBounds } from './buckets.ts'
+import { BucketsError, type BucketUnit, toBounds } from './buckets.ts'
 
 /** The range of a read: RFC 3339, or absent for the default. */
 export type Range = {
   from?: string
   to?: string
-  bucket: 'hour' | 'day'
+  bucket: BucketUnit
   tz: string
   /** True if the whole range is one bucket. */
   isOneBucket?: boolean

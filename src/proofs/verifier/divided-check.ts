@@ -5,7 +5,7 @@ import { isSame, toText } from './page-values.ts'
 import type { DividedRequest, ServedUsage } from './sources/source.ts'
 import { usageFields } from './usage-body.ts'
 import { placeOf } from './usage-check.ts'
-import { BUCKET_MS, formatBucket } from './usage-range.ts'
+import { formatBucket, indexOfBucket, startOfBucket } from './usage-range.ts'
 
 /** The value of a dimension; null for what is counted without it. */
 type Value = string | null
@@ -128,7 +128,7 @@ export class DividedCheck {
   #bucketOf(shard: number, position: number, ms: number): number | null {
     const { from, to, isWhole } = this.request
     if (position > this.positions[shard]! || ms < from || ms >= to) return null
-    return isWhole ? 0 : Math.floor((ms - from) / BUCKET_MS.day)
+    return isWhole ? 0 : indexOfBucket(this.request, ms)
   }
 }
 
@@ -142,9 +142,9 @@ function readItems(request: DividedRequest, body: unknown): Map<string, Item> | 
   for (const item of items as Record<string, unknown>[]) {
     const value = (item?.dimensions as Record<string, unknown> | undefined)?.[request.by]
     const start = request.isWhole ? request.from : Date.parse(String(item?.from))
-    const bucket = (start - request.from) / BUCKET_MS.day
-    const isItem = (value === null || typeof value === 'string') && Number.isInteger(bucket)
-    if (!isItem || bucket < 0) return null
+    const bucket = indexOfBucket(request, start)
+    const isBucket = bucket >= 0 && start === startOfBucket(request, bucket)
+    if (!isBucket || (value !== null && typeof value !== 'string')) return null
     const place = placeOfItem(request, bucket, value)
     if (found.has(place)) return null
     found.set(place, { value, item })
@@ -155,7 +155,7 @@ function readItems(request: DividedRequest, body: unknown): Map<string, Item> | 
 /** `2026-01-31 "gpt-5"`, or `"gpt-5"` on a page of a range as a whole. */
 function placeOfItem(request: DividedRequest, bucket: number, value: Value): string {
   const text = JSON.stringify(value)
-  return request.isWhole ? text : `${formatBucket({ ...request, bucket: 'day' }, bucket)} ${text}`
+  return request.isWhole ? text : `${formatBucket(request, bucket)} ${text}`
 }
 
 const plus = (a: Exact, b: Exact): Exact =>

@@ -7,7 +7,7 @@ import { checkReflected } from './reflected.ts'
 import { drawSample as draw, isKey } from './sample.ts'
 import type { DividedRequest, PageSource, UsageRequest } from './sources/source.ts'
 import { placeOf } from './usage-check.ts'
-import { BUCKET_MS, type UsageRange } from './usage-range.ts'
+import { newestOf, type UsageRange } from './usage-range.ts'
 
 type Key = number | string
 type Kind = UsageRequest['kind']
@@ -18,8 +18,8 @@ const MAX_ROWS = 50
 /** Dimensions by which all usage is compared. */
 const MAX_DIMENSIONS = 16
 
-/** Days that a page divides: it has at most 22 items for each, and 10,000 in all. */
-const MAX_DAYS = 400
+/** Days or months that a page divides: it has at most 22 items for each, and 10,000 in all. */
+const MAX_BUCKETS = 400
 
 /** Maximum number of concurrent page requests. */
 const MAX_CONCURRENT = 4
@@ -28,7 +28,7 @@ const KINDS = { api_key: 'api_keys', provider_group: 'provider_groups', key: 'ke
 
 export type DividedOptions = {
   source: PageSource
-  /** Whole days. Of a longer range only the newest are compared day by day. */
+  /** Whole days or months. Of a longer range only the newest are compared one by one. */
   days: UsageRange
   dimensions: Iterable<Key>
   /** The keys of all listed rows. */
@@ -113,8 +113,7 @@ export class DividedPages {
   *#choosePages(kind: Kind, key: Key | null, by: string): Generator<DividedRequest> {
     const { days } = this.options
     yield { ...days, kind, key, by, isWhole: true }
-    const from = Math.max(days.from, days.to - MAX_DAYS * BUCKET_MS.day)
-    yield { ...days, from, kind, key, by, isWhole: false }
+    yield { ...newestOf(days, MAX_BUCKETS), kind, key, by, isWhole: false }
   }
 
   async #read(request: DividedRequest): Promise<void> {

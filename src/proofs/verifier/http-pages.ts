@@ -43,14 +43,14 @@ export async function readUsage(
 export async function readDivided(
   get: Get,
   limits: Limits,
-  { kind, key, from, to, by, isWhole }: DividedRequest,
+  { kind, key, bucket, from, to, by, isWhole }: DividedRequest,
   isEventual: boolean,
 ): Promise<ServedUsage> {
   const query = new URLSearchParams({ tz: 'UTC', from: toText(from), to: toText(to) })
   if (kind !== 'all') query.set(NAMES[kind], String(key))
   if (isEventual) query.set('consistency', 'eventual')
   query.set(isWhole ? 'by' : 'group_by', by)
-  if (!isWhole) query.set('bucket', 'day')
+  if (!isWhole) query.set('bucket', bucket)
   return tryToRead(get, limits, `/admin/${isWhole ? 'breakdown' : 'usage'}?${query}`)
 }
 

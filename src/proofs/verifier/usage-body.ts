@@ -1,7 +1,7 @@
 import type { Exact } from '../../events/exact.ts'
 import { isSame, isWhole, ratedFields, toText } from './page-values.ts'
 import type { UsageRequest } from './sources/source.ts'
-import { BUCKET_MS, countBuckets, formatBucket } from './usage-range.ts'
+import { countBuckets, formatBucket, indexOfBucket, startOfBucket } from './usage-range.ts'
 
 /** A value shown for a bucket: a whole number, or any other value as text. */
 export type Shown = Exact | string
@@ -78,10 +78,10 @@ function isAsked({ bucket, from, to }: UsageRequest, body: unknown): boolean {
 function indexOf(request: UsageRequest, item: unknown): number | null {
   const { from, to } = (item ?? {}) as Record<string, unknown>
   const start = toMoment(from)
-  const step = BUCKET_MS[request.bucket]
-  const index = (start - request.from) / step
-  const isBucket = Number.isInteger(index) && index >= 0 && index < countBuckets(request)
-  return isBucket && toMoment(to) === start + step ? index : null
+  const index = indexOfBucket(request, start)
+  const isWithin = index >= 0 && index < countBuckets(request)
+  const isBucket = isWithin && start === startOfBucket(request, index)
+  return isBucket && toMoment(to) === startOfBucket(request, index + 1) ? index : null
 }
 
 const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.0+)?(Z|[+-]\d\d:\d\d)$/

@@ -4,7 +4,7 @@ import type { OnFinding } from './finding.ts'
 import { toText } from './page-values.ts'
 import type { ServedUsage, UsageRequest } from './sources/source.ts'
 import { readUsageBody, type Shown, usageFields } from './usage-body.ts'
-import { BUCKET_MS, countBuckets, formatBucket } from './usage-range.ts'
+import { countBuckets, formatBucket, indexOfBucket } from './usage-range.ts'
 
 /** A page of usage, and the sums of the log up to the positions that it reflects. */
 export class UsageCheck {
@@ -37,9 +37,9 @@ export class UsageCheck {
 
   /** Adds the counts of an event at this position and time, if the page reflects it. */
   add(shard: number, position: number, ms: number, values: readonly number[]): void {
-    const { bucket, from, to } = this.request
+    const { from, to } = this.request
     if (position > this.positions[shard]! || ms < from || ms >= to) return
-    const index = Math.floor((ms - from) / BUCKET_MS[bucket])
+    const index = indexOfBucket(this.request, ms)
     let sums = this.#sums.get(index)
     if (sums === undefined) {
       sums = [...values, ...values].fill(0)

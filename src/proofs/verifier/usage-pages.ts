@@ -7,7 +7,14 @@ import { checkReflected } from './reflected.ts'
 import { drawSample, isKey } from './sample.ts'
 import { type PageSource, UsageByDays, type UsageRequest } from './sources/source.ts'
 import { placeOf, UsageCheck } from './usage-check.ts'
-import { type Bucket, countBuckets, FIRST_DAY, splitRange, type UsageRange } from './usage-range.ts'
+import {
+  type Bucket,
+  countBuckets,
+  FIRST_DAY,
+  splitRange,
+  toMonths,
+  type UsageRange,
+} from './usage-range.ts'
 
 type Key = number | string
 
@@ -18,8 +25,8 @@ export type UsageLimits = {
   /** Total days of these rows: fewer rows are compared if the log is old. */
   days: number
   /**
-   * Total hours of these rows. If there would be more, or the service keeps older usage by days,
-   * usage is compared by the day.
+   * Total hours of these rows. If there would be more, or the service keeps older usage by days or
+   * months, usage is compared by these.
    */
   hours: number
 }
@@ -44,7 +51,7 @@ export type UsageScope = {
 
 /** The usage compared by an audit. */
 export type UsageReport = {
-  /** Hours and days compared. */
+  /** Hours, days and months compared. */
   buckets: number
   scopes: UsageScope[]
   /** Events that count outside the compared range. */
@@ -54,7 +61,7 @@ export type UsageReport = {
 /** The source of usage pages, and which of them to compare. */
 export type UsageOptions = {
   source: PageSource
-  /** Whole days. */
+  /** Whole days, or months. */
   days: UsageRange
   /** The keys of all listed rows, including retired ones. */
   rows: Record<CatalogTable, Iterable<Key>>
@@ -86,22 +93,29 @@ export class UsagePages {
 
   private constructor(
     private readonly options: UsageOptions,
-    /** False if the service keeps older usage by days. */
-    private readonly hasHours: boolean,
+    /** The shortest buckets by which the service shows all of the range. */
+    private readonly finest: Bucket,
   ) {}
 
   /** Reads the chosen pages. */
   static async read(options: UsageOptions): Promise<UsagePages> {
-    try {
-      return await UsagePages.#readBy(options, true)
-    } catch (error) {
-      if (!(error instanceof UsageByDays)) throw error
-      return UsagePages.#readBy(options, false)
+    const readIf = async (bucket: Bucket) => {
+      try {
+        return await UsagePages.#readBy(options, bucket)
+      } catch (error) {
+        if (error instanceof UsageByDays) return null
+        throw error
+      }
     }
+    return (
+      (await readIf('hour')) ??
+      (await readIf('day')) ??
+      UsagePages.#readBy({ ...options, days: toMonths(options.days) }, 'month')
+    )
   }
 
-  static async #readBy(options: UsageOptions, hasHours: boolean): Promise<UsagePages> {
-    const pages = new UsagePages(options, hasHours)
+  static async #readBy(options: UsageOptions, finest: Bucket): Promise<UsagePages> {
+    const pages = new UsagePages(options, finest)
     const requests = pages.#choose()
     const readOn = async () => {
       for (const request of requests) await pages.#read(request)
@@ -176,7 +190,7 @@ export class UsagePages {
     const max = Math.max(1, Math.min(limits.rows, Math.floor(limits.days / countBuckets(days))))
     const chosen = drawSample(keys, max)
     const hours: UsageRange = { ...days, bucket: 'hour' }
-    const isByHours = this.hasHours && chosen.length * countBuckets(hours) <= limits.hours
+    const isByHours = this.finest === 'hour' && chosen.length * countBuckets(hours) <= limits.hours
     const range = isByHours ? hours : days
     this.#scopes.push({ kind, bucket: range.bucket, compared: chosen.length, of: keys.length })
     for (const key of chosen) for (const part of splitRange(range)) yield { kind, key, ...part }

@@ -10,7 +10,6 @@ import { addToRow, type Column, listOf, toColumns, unnest } from './account-sql.
 import { toArray, toTextArray } from './array.ts'
 import { endOfBlock, NO_QUARTER } from './backdated.ts'
 import { createAllTotals } from './create-totals.ts'
-import { dailyTablesOf } from './daily.ts'
 import {
   type BackdatedPartRow,
   type PartRow,
@@ -22,6 +21,7 @@ import { createAllParts, type PartTotals } from './detail-totals.ts'
 import type { Entry } from './entry.ts'
 import { addToPeriods, quotaQuarterOf } from './period-usage.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
+import { rolledUpTablesOf } from './rolled-up.ts'
 import { cutRows, joinSlices } from './slices.ts'
 import type { Total, Totals } from './totals.ts'
 
@@ -57,7 +57,7 @@ export const usage: Projection = {
       fillfactor: null,
     })),
     ...ACCOUNT_KINDS.flatMap(partsTablesOf),
-    ...ACCOUNT_KINDS.flatMap(dailyTablesOf),
+    ...ACCOUNT_KINDS.flatMap(rolledUpTablesOf),
   ],
   createFold: () => new UsageFold(),
 }

@@ -13,7 +13,7 @@ import type { PartialQuarterHour } from './as-of-usage-rows.ts'
 import { EventCounter } from './count-events.ts'
 import { readReflected } from './live.ts'
 import type { ReadLarge } from './read-large.ts'
-import { accountOfParts, backdatedParts, dailyParts, type Scope, timelyParts } from './scope.ts'
+import { accountOfParts, backdatedParts, rolledUpParts, type Scope, timelyParts } from './scope.ts'
 
 /** The most events of a shard's incomplete quarter hour that one read folds: seconds of work. */
 const MAX_PARTIAL_EVENTS = 500_000
@@ -60,7 +60,7 @@ export function asOfPartRows(
       select u.shard, u.quarter, u.combination, ${columns}
       from (${backdatedParts(transaction, scope)}) u
       where u.shard = ${shard} and u.position <= ${until.positions[shard]!}`,
-    transaction`${read} union all ${dailyParts(transaction, scope)}`,
+    transaction`${read} union all ${rolledUpParts(transaction, scope)}`,
   )
 }
 

@@ -2,7 +2,7 @@ import { ACCOUNTS } from '../../events/accounts.ts'
 import type { Fragment, Transaction } from '../../platform/postgres/pool.ts'
 import { type Column, listOf, unnest } from '../projections/account-sql.ts'
 import { type AsOfSource, asOfSource } from './as-of-source.ts'
-import { backdatedRows, countedRows, dailyRows, type Scope, timelyRows } from './scope.ts'
+import { backdatedRows, countedRows, rolledUpRows, type Scope, timelyRows } from './scope.ts'
 
 /**
  * A shard's quarter hour that is incomplete as of the read: what had been counted before it, and
@@ -20,8 +20,8 @@ export type AsOfEnd = AsOfSource & { late: readonly Column[] }
 
 /**
  * A `select` of usage rows as of a time within these quarter hours, one per shard: what was counted
- * when it was recorded, all that was backdated until then, and what is kept by days, which was
- * recorded before.
+ * when it was recorded, all that was backdated until then, and what is kept by days or months,
+ * which was recorded before.
  */
 export function asOfUsageRows(
   transaction: Transaction,
@@ -35,7 +35,7 @@ export function asOfUsageRows(
     select u.quarter, u.account, ${columns}
     from (${asOfBackdatedRows(transaction, scope, quarters)}) u
     union all
-    select u.quarter, u.account, ${columns} from (${dailyRows(transaction, scope)}) u`
+    select u.quarter, u.account, ${columns} from (${rolledUpRows(transaction, scope)}) u`
 }
 
 /** A `select` of the backdated part of these rows, with shards and positions. */

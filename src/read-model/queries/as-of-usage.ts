@@ -10,7 +10,7 @@ import { asOfPartRows, readPartialParts } from './as-of-parts.ts'
 import { asOfSource } from './as-of-source.ts'
 import { type AsOfEnd, asOfUsageRows, type PartialQuarterHour } from './as-of-usage-rows.ts'
 import { findIncomplete, foldBlock } from './incomplete-block.ts'
-import { readDailyBefore, requireKept, requireKeptAt } from './kept-usage.ts'
+import { readBoundaries, requireKept, requireKeptAt } from './kept-usage.ts'
 import { readMeasures } from './measures.ts'
 import type { ReadLarge } from './read-large.ts'
 import type { Scope } from './scope.ts'
@@ -28,10 +28,10 @@ export async function readPartialQuarterHours(
   scope: Scope,
 ): Promise<PartialQuarterHour[]> {
   const ends: { shard: number; quarter: string; before: number; until: number }[] = []
-  const dailyBefore = await readDailyBefore(transaction)
+  const boundaries = await readBoundaries(transaction)
   for (const [shard, position] of positions.entries()) {
     const event = position < 0 ? null : await readEvent(transaction, shard, position)
-    requireKeptAt(dailyBefore, shard, event?.recordedAt ?? null)
+    requireKeptAt(boundaries, shard, event?.recordedAt ?? null)
     if (event === null) continue
     const quarter = startOfQuarterHour(event.recordedAt)
     const before = (await readPositionAt(transaction, shard, quarter)) - 1
@@ -69,7 +69,7 @@ export async function readUsageThen(
   division: Division | null,
   readLarge: ReadLarge | null,
 ): Promise<Usage | DividedUsage> {
-  requireKept(await readDailyBefore(transaction), bounds)
+  requireKept(await readBoundaries(transaction), bounds)
   const usage = asOfUsageRows(transaction, scope, quarters)
   // Shard 0 has the catalog.
   const first = quarters.find(({ shard }) => shard === 0)

@@ -8,13 +8,13 @@ import { payloadText } from '../../log/visit.ts'
 import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { toMicroseconds } from '../../platform/postgres/timestamp.ts'
 import { beforeBlock, endOfBlock, endsBlock } from '../projections/backdated.ts'
-import { TIMELY } from '../projections/daily.ts'
 import { type Content, contentOf } from '../projections/entry.ts'
+import { GRAINS, type Grain, TIMELY } from '../projections/rolled-up.ts'
 import { usage } from '../projections/usage.ts'
 import type { AsOfQueries } from './as-of.ts'
 import { type Counted, contributionOf, isNothing, plus } from './contribution.ts'
 import type { ReadLarge } from './read-large.ts'
-import { backdatedRows, dailyRows, type Scope, timelyRows } from './scope.ts'
+import { backdatedRows, rowsBy, type Scope, timelyRows } from './scope.ts'
 
 /** Maximum number of events that one call scans: about 20 MB, a fifth of a second. */
 const MAX_SCANNED_EVENTS = 20_000
@@ -97,17 +97,22 @@ async function readRanges(
   if (first === null) return { ranges: [], known: through }
   const folded = Math.min(through, await readUsageCheckpoint(sql, shard))
   const start = startOfQuarterHour(first.recordedAt)
+  const older = GRAINS.map((grain) => {
+    const length = sql`${`1 ${grain}`}::interval`
+    return sql`
+      union
+      select u.quarter, ${length}
+      from (${rowsBy(sql, scope, grain)}) u
+      where u.shard = ${shard} and u.position = ${TIMELY}
+        and u.quarter > ${start}::timestamptz - ${length}`
+  }).reduce((a, b) => sql`${a} ${b}`)
   const rows = await sql<{ quarter: string; next: string }[]>`
     select u.quarter::text as quarter, (u.quarter + u.length)::text as next
     from (
       select u.quarter, interval '15 minutes' as length
       from (${timelyRows(sql, scope)}) u
       where u.shard = ${shard} and u.quarter >= ${start}::timestamptz
-      union
-      select u.quarter, interval '1 day'
-      from (${dailyRows(sql, scope)}) u
-      where u.shard = ${shard} and u.position = ${TIMELY}
-        and u.quarter > ${start}::timestamptz - interval '1 day'
+      ${older}
     ) u
     order by u.quarter, u.length
     limit ${MAX_QUARTER_HOURS}`
@@ -117,57 +122,59 @@ async function readRanges(
       through: Math.min(folded, (await readPositionAt(sql, shard, next)) - 1),
     })),
   )
-  const backdated = await readBackdated(sql, scope, shard, { after, through: folded })
-  const known = Math.min(
-    rows.length === MAX_QUARTER_HOURS ? found.at(-1)!.through : through,
-    backdated.length === MAX_QUARTER_HOURS ? backdated.at(-1)!.through : through,
+  const knownOf = (ranges: readonly Range[]) =>
+    ranges.length === MAX_QUARTER_HOURS ? ranges.at(-1)!.through : through
+  const backdated = await Promise.all(
+    [null, ...GRAINS].map((grain) =>
+      readBackdated(sql, scope, { shard, after, through: folded }, grain),
+    ),
   )
-  found.push(...backdated)
+  const known = Math.min(...[found, ...backdated].map(knownOf))
+  found.push(...backdated.flat())
   if (known === through) found.push({ after: Math.max(after, folded), through })
   return { ranges: joinRanges(found, known), known }
 }
 
 /**
  * Returns the first acts in a range whose usage is backdated, and blocks of flushes with backdated
- * usage, as ranges.
+ * usage, as ranges; or (`grain`) the days or months in which such were recorded. Of one of these
+ * kinds, so that no later range begins before the last of them ends.
  */
 async function readBackdated(
   sql: Sql | Transaction,
   scope: Scope,
-  shard: number,
-  { after, through }: Range,
+  { shard, after, through }: Stretch,
+  grain: Grain | null,
 ): Promise<Range[]> {
-  const rows = await sql<{ position: string; is_daily: boolean }[]>`
-    select u.position, bool_or(u.is_daily) as is_daily
-    from (
-      select u.shard, u.position, false as is_daily from (${backdatedRows(sql, scope)}) u
-      where u.position <= ${endOfBlock(through)}
-      union all
-      select u.shard, u.position, true from (${dailyRows(sql, scope)}) u
-    ) u
+  const source = grain === null ? backdatedRows(sql, scope) : rowsBy(sql, scope, grain)
+  const rows = await sql<{ position: string }[]>`
+    select distinct u.position
+    from (${source}) u
     where u.shard = ${shard} and u.position > ${after}
-    group by u.position
+      and ${grain === null ? sql`u.position <= ${endOfBlock(through)}` : sql`true`}
     order by u.position
     limit ${MAX_QUARTER_HOURS}`
   return Promise.all(
-    rows.map(async ({ position: end, is_daily: isDaily }) => {
+    rows.map(async ({ position: end }) => {
       const position = Number(end)
       // An act may be at the end of a block, too.
       const beforeBlocks = endsBlock(position) ? beforeBlock(position) : position - 1
-      const before = isDaily ? await readBeforeDay(sql, shard, position) : beforeBlocks
+      const before = grain ? await readBeforeUnit(sql, shard, position, grain) : beforeBlocks
       return { after: Math.max(after, before), through: Math.min(through, position) }
     }),
   )
 }
 
-/** Returns the end of the last block that was recorded before the day of a position. */
-async function readBeforeDay(
+/** Returns the end of the last block that was recorded before the day or month of a position. */
+async function readBeforeUnit(
   sql: Sql | Transaction,
   shard: number,
   position: number,
+  grain: Grain,
 ): Promise<number> {
   const recordedAt = await readRecordedAt(sql, shard, position)
-  return beforeBlock(await readPositionAt(sql, shard, `${recordedAt!.slice(0, 10)}T00:00:00Z`))
+  const start = grain === 'day' ? recordedAt!.slice(0, 10) : `${recordedAt!.slice(0, 7)}-01`
+  return beforeBlock(await readPositionAt(sql, shard, `${start}T00:00:00Z`))
 }
 
 /** Sorts ranges and joins those that touch. Leaves out what is empty or beyond `end`. */

@@ -1,9 +1,9 @@
 import { ACCOUNTS, type AccountKind } from '../../events/accounts.ts'
 import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { listOf } from '../projections/account-sql.ts'
-import { dailyPartsTable, dailyTable } from '../projections/daily.ts'
 import { backdatedPartsTable, partsTable } from '../projections/detail-rows.ts'
 import { ALL_GROUPS } from '../projections/detail-totals.ts'
+import { GRAINS, type Grain, rolledUpPartsTable, rolledUpTable } from '../projections/rolled-up.ts'
 import { backdatedTable, usageTable } from '../projections/usage.ts'
 import { liveGeneration, type Source } from './live-source.ts'
 
@@ -28,7 +28,7 @@ export function usageRows(sql: Sql | Transaction, scope: Scope): Fragment {
     union all
     select b.shard, b.quarter, b.account, ${columns} from (${backdatedRows(sql, scope)}) b
     union all
-    select b.shard, b.quarter, b.account, ${columns} from (${dailyRows(sql, scope)}) b`
+    select b.shard, b.quarter, b.account, ${columns} from (${rolledUpRows(sql, scope)}) b`
 }
 
 /** A `select` of usage that was counted when it was recorded, with the same columns. */
@@ -52,9 +52,13 @@ export function timelyRows(sql: Sql | Transaction, { kind, account, listed }: Sc
 export const backdatedRows = (sql: Sql | Transaction, scope: Scope): Fragment =>
   selectPositioned(sql, scope, backdatedTable(scope.kind))
 
-/** The same of usage that is kept by days, timely or backdated. */
-export const dailyRows = (sql: Sql | Transaction, scope: Scope): Fragment =>
-  selectPositioned(sql, scope, dailyTable(scope.kind))
+/** The same of usage that is kept by days or months, timely or backdated. */
+export const rolledUpRows = (sql: Sql | Transaction, scope: Scope): Fragment =>
+  GRAINS.map((grain) => rowsBy(sql, scope, grain)).reduce((a, b) => sql`${a} union all ${b}`)
+
+/** The same of usage that is kept by one of these units. */
+export const rowsBy = (sql: Sql | Transaction, scope: Scope, grain: Grain): Fragment =>
+  selectPositioned(sql, scope, rolledUpTable(scope.kind, grain))
 
 function selectPositioned(sql: Sql | Transaction, scope: Scope, table: string): Fragment {
   const { kind, account, listed, isLong = false } = scope
@@ -81,16 +85,18 @@ export function partRows(sql: Sql | Transaction, scope: Scope): Fragment {
     union all
     select b.shard, b.quarter, b.combination, ${columns} from (${backdatedParts(sql, scope)}) b
     union all
-    ${dailyParts(sql, scope)}`
+    ${rolledUpParts(sql, scope)}`
 }
 
 /** A `select` of these rows that were counted when they were recorded. */
 export const timelyParts = (sql: Sql | Transaction, scope: Scope): Fragment =>
   selectParts(sql, scope, partsTable(scope.kind), [])
 
-/** A `select` of those that are kept by days. */
-export const dailyParts = (sql: Sql | Transaction, scope: Scope): Fragment =>
-  selectParts(sql, scope, dailyPartsTable(scope.kind), [])
+/** A `select` of those that are kept by days or months. */
+export const rolledUpParts = (sql: Sql | Transaction, scope: Scope): Fragment =>
+  GRAINS.map((grain) => selectParts(sql, scope, rolledUpPartsTable(scope.kind, grain), [])).reduce(
+    (a, b) => sql`${a} union all ${b}`,
+  )
 
 /** A `select` of the others, with their positions. */
 export const backdatedParts = (sql: Sql | Transaction, scope: Scope): Fragment =>

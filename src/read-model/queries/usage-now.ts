@@ -1,7 +1,7 @@
 import type { Positions } from '../../events/positions.ts'
 import { inSnapshot, type Sql, type Transaction } from '../../platform/postgres/pool.ts'
 import type { Projection } from '../projections/projection.ts'
-import { readDailyBefore, requireKept } from './kept-usage.ts'
+import { readBoundaries, requireKept } from './kept-usage.ts'
 import type { Reflected } from './live.ts'
 import { liveSource } from './live-source.ts'
 import { readMeasures } from './measures.ts'
@@ -10,7 +10,7 @@ import { readUsage, type Usage } from './usage.ts'
 import type { DividedUsage, Division } from './usage-by.ts'
 import { addDetails } from './usage-details.ts'
 
-/** True once this process has seen usage elsewhere: backdated, or by days. */
+/** True once this process has seen usage elsewhere: backdated, or by days or months. */
 let isElsewhere = false
 
 /**
@@ -27,15 +27,15 @@ export async function readUsageNow(
 ): Promise<Reflected<Usage | DividedUsage>> {
   return inSnapshot(sql, async (transaction) => {
     const rows = isElsewhere ? usageRows : timelyRows
-    const [{ positions, hasBackdated }, dailyBefore, measures, timely] = await Promise.all([
+    const [{ positions, hasBackdated }, boundaries, measures, timely] = await Promise.all([
       readReflectedUsage(transaction, projections),
-      readDailyBefore(transaction),
+      readBoundaries(transaction),
       readMeasures(transaction, liveSource(transaction)),
       readUsage(transaction, scope, rows(transaction, scope), bounds),
     ])
-    requireKept(dailyBefore, bounds)
+    requireKept(boundaries, bounds)
     let whole = timely
-    if ((hasBackdated || dailyBefore.size > 0) && rows !== usageRows) {
+    if ((hasBackdated || boundaries.length > 0) && rows !== usageRows) {
       isElsewhere = true
       whole = await readUsage(transaction, scope, usageRows(transaction, scope), bounds)
     }

@@ -50,7 +50,7 @@ test('the tables of the projections are attested with all their columns', () => 
   const left = tables.map(({ name }) => name).filter((name) => !(name in ATTESTED_TABLES))
   // Usage by days is made of what was attested by quarter hours.
   const others =
-    /_(snapshots|versions|daily_usage|daily_parts)$|^(acts|openings|quota_resets|unknown_\w+)$/
+    /_(snapshots|versions|(?:dai|month)ly_(?:usage|parts))$|^(acts|openings|quota_resets|unknown_\w+)$/
   expect(left.every((name) => others.test(name))).toBe(true)
 })
 

@@ -2,6 +2,7 @@ import { openPools } from '../../../src/platform/postgres/pool.ts'
 import { verifyDatabase } from '../../../src/proofs/integrity/verify.ts'
 import { integrateEvents } from '../../../src/proofs/transparency/integrate.ts'
 import { openPeriods } from '../../../src/quota/open-periods.ts'
+import { GRAINS, type Grain } from '../../../src/read-model/projections/rolled-up.ts'
 import { advance, moveUsage } from '../../../src/rollups/roll-up.ts'
 import { appendRuleEvent } from '../../../src/rules/append.ts'
 import { type RuleEvent, readCrossings, readImported } from '../../../src/rules/crossings.ts'
@@ -25,16 +26,21 @@ export async function settle({ address }: TestDatabase, shards: number): Promise
   await pools.close()
 }
 
-/** Keeps the usage of more than `days` days ago by days. All of it must be folded. */
-export async function keepByDays({ owner }: TestDatabase, days: number): Promise<void> {
+/** Keeps old usage by days, and older usage by months. All of it must be folded. */
+export async function rollUpUsage(
+  { owner }: TestDatabase,
+  kept: Record<Grain, number>,
+): Promise<void> {
   const rows = await owner<{ shard: number; generation: number; position: string }[]>`
     select c.shard, c.generation, c.position
     from checkpoints c
       join projections p on p.projection = c.projection and p.generation = c.generation
     where p.projection = 'usage'`
   for (const { position, ...of } of rows) {
-    await advance(owner, of, Number(position), days)
-    await moveUsage(owner, of)
+    for (const grain of GRAINS) {
+      await advance(owner, of, Number(position), grain, kept[grain])
+      await moveUsage(owner, of, grain)
+    }
   }
 }
 

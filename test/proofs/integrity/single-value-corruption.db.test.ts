@@ -16,7 +16,7 @@ import type { Corruption } from './corruptions/corruption.ts'
 import { ALL_CORRUPTIONS, CORRUPTIONS, renderCorruptions } from './corruptions/index.ts'
 import { unlockLog, whileChanged } from './corruptions/make.ts'
 import { toRounds } from './corruptions/rounds.ts'
-import { keepByDays, settle, verify, writeHistory, writeRuleEvents } from './history.ts'
+import { rollUpUsage, settle, verify, writeHistory, writeRuleEvents } from './history.ts'
 
 // The owner of the database can disable the triggers and change anything. Every such change of one
 // value is reported at its place.
@@ -31,7 +31,7 @@ let owner: postgres.Sql
 
 beforeAll(async () => {
   owner = service.database.owner
-  await insertOldFlushes(service.database, 60)
+  await insertOldFlushes(service.database, [150, 60])
   await writeHistory(service)
   // Heads are published by then.
   await untilSigned(service)
@@ -40,7 +40,7 @@ beforeAll(async () => {
   // Fills a tile, so that it has a root.
   await insertEmptyFlushes(owner, 0, 300)
   await settle(service.database, service.shards)
-  await keepByDays(service.database, 40)
+  await rollUpUsage(service.database, { day: 40, month: 3 })
   const started = await insertVerification(owner, null)
   await finishVerification(owner, started!.id, await verify(service.database))
   await owner`

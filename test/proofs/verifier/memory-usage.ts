@@ -12,7 +12,8 @@ export type UsagePage = {
   total: Record<string, unknown>
 }
 
-const STEP_MS = { hour: 3_600_000, day: 86_400_000 }
+/** Months are not asked for here. */
+const STEP_MS = { hour: 3_600_000, day: 86_400_000, month: Number.NaN }
 
 /** Returns the page of usage that an honest service serves for these events. */
 export function showUsage(events: LineEvent[], request: UsageRequest): UsagePage {

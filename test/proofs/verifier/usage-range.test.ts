@@ -2,8 +2,10 @@ import { expect, test } from 'bun:test'
 import {
   countBuckets,
   formatBucket,
+  newestOf,
   splitRange,
   toDays,
+  toMonths,
 } from '../../../src/proofs/verifier/usage-range.ts'
 
 const at = (...texts: string[]) => texts.map((text) => Date.parse(text))
@@ -51,4 +53,15 @@ test('buckets are named by their start', () => {
   const days = toDays(at('2026-02-06T12:00:00Z'), NOW)
   expect([0, 31].map((i) => formatBucket(days, i))).toEqual(['2026-01-01', '2026-02-01'])
   expect(formatBucket({ ...days, bucket: 'hour' }, 25)).toBe('2026-01-02T01:00Z')
+})
+
+test('months contain all days, and are counted and named by the calendar', () => {
+  const months = toMonths(toDays(at('2025-12-20T12:00:00Z'), NOW))
+  const texts = [months.from, months.to].map((ms) => new Date(ms).toISOString().slice(0, 10))
+  expect(texts).toEqual(['2025-11-01', '2026-04-01'])
+  expect(countBuckets(months)).toBe(5)
+  expect([0, 2, 4].map((i) => formatBucket(months, i))).toEqual(['2025-11', '2026-01', '2026-03'])
+  expect(splitRange(months)).toEqual([months])
+  expect(newestOf(months, 5)).toEqual(months)
+  expect(newestOf(months, 2)).toEqual({ ...months, from: Date.UTC(2026, 1) })
 })

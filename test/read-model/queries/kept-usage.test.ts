@@ -1,17 +1,19 @@
 import { expect, test } from 'bun:test'
 import {
+  type Boundary,
   requireKept,
   requireKeptAt,
   requireQuarters,
   UsageNotKept,
 } from '../../../src/read-model/queries/kept-usage.ts'
 
-// What can be read of usage that is kept by days before a time, which differs between shards.
+// What can be read of usage that is kept by days and months before times that differ between shards.
 
-const KEPT = new Map([
-  [0, '2026-03-01T00:00:00.000000+00:00'],
-  [2, '2026-03-02T00:00:00.000000+00:00'],
-])
+const KEPT: Boundary[] = [
+  { shard: 2, grain: 'month', before: '2025-12-01T00:00:00.000000+00:00' },
+  { shard: 0, grain: 'day', before: '2026-03-01T00:00:00.000000+00:00' },
+  { shard: 2, grain: 'day', before: '2026-03-02T00:00:00.000000+00:00' },
+]
 
 test.each([
   [['2026-02-01T00:00:00Z', '2026-02-03T00:00:00Z'], true],
@@ -20,11 +22,15 @@ test.each([
   [['2026-02-28T23:45:00Z', '2026-03-05T00:00:00Z'], false],
   [['2026-03-02T00:00:00Z', '2026-03-02T00:15:00Z'], true],
   [['2026-02-01T00:00:00+01:00', '2026-02-02T00:00:00+01:00'], false],
+  [['2025-11-01T00:00:00Z', '2025-12-02T00:00:00Z'], true],
+  [['2025-11-01T01:00:00+01:00', '2025-12-01T01:00:00+01:00'], true],
+  [['2025-11-30T00:00:00Z', '2025-12-01T00:00:00Z'], false],
+  [['2025-11-01T00:00:00+01:00', '2026-02-01T00:00:00+01:00'], false],
 ])('buckets with the bounds %p are sums of what is kept: %p', (bounds, isKept) => {
   const require = () => requireKept(KEPT, bounds)
   if (isKept) expect(require).not.toThrow()
   else expect(require).toThrow(UsageNotKept)
-  expect(() => requireKept(new Map(), bounds)).not.toThrow()
+  expect(() => requireKept([], bounds)).not.toThrow()
 })
 
 test('usage can be read as of an event of a day that is kept by quarter hours', () => {

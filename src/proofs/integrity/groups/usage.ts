@@ -7,20 +7,20 @@ import { quarterHourOf } from '../../verifier/usage-time.ts'
 import { compareRows } from '../compare.ts'
 import type { Problem } from '../problem.ts'
 import { attestedTable, type Target } from '../tables.ts'
-import {
-  backdatedDays,
-  compareDays,
-  DAILY_TABLES,
-  DailyRows,
-  DayEnds,
-  dayOf,
-  type Kept,
-  readKept,
-  TIMELY,
-  timelyDays,
-} from './daily-usage.ts'
+import { backdatedUnits, compareUnits, timelyUnits } from './compare-units.ts'
 import type { ProjectionGroup, Settled, Targets } from './group.ts'
 import { PeriodRows } from './periods.ts'
+import {
+  FAMILIES,
+  type Kept,
+  RolledUpRows,
+  readKept,
+  startOf,
+  TIMELY,
+  UNITS,
+  type Unit,
+  UnitEnds,
+} from './rolled-up-usage.ts'
 
 const TABLES = [
   ...(['api_key_usage', 'provider_group_usage', 'key_usage'] as const),
@@ -52,9 +52,14 @@ async function checkNoted(sql: Transaction, { shard, generation }: Target): Prom
   return [{ check: 'checkpoints', at, expected: 'has_backdated', found: 'not has_backdated' }]
 }
 
+const eachUnit = <T>(create: (unit: Unit) => T): Record<Unit, T> => ({
+  day: create('day'),
+  month: create('month'),
+})
+
 /**
- * Checks what was counted in each bucket of 15 minutes, or each day where usage is kept by days. No
- * usage is moved to days during the check (see `openSession`).
+ * Checks what was counted in each bucket of 15 minutes, or each day or month where usage is kept by
+ * these. No usage is moved during the check (see `openSession`).
  */
 export class UsageGroup implements ProjectionGroup {
   readonly projections = [
@@ -62,17 +67,19 @@ export class UsageGroup implements ProjectionGroup {
       ...{ projection: 'usage', version: 1 },
       tables: [
         ...[...TABLES, ...BACKDATED, ...BACKDATED_PARTS].map(attestedTable),
-        ...DAILY_TABLES,
+        ...FAMILIES.flatMap(({ by }) => UNITS.map((unit) => by[unit])),
       ],
     },
   ]
   readonly #fold = new ShardFold({ counters: false, usage: true, catalog: false })
   readonly #periods = new PeriodRows()
-  readonly #dayEnds = new DayEnds()
-  /** The rows of days that were not compared yet, and when the first of these days began. */
-  readonly #days = new Map(DAILY_TABLES.map((table) => [table, new DailyRows(table)]))
-  #daysFrom = '-infinity'
-  /** The start of the first bucket that was not compared or added to a day; null if none was. */
+  readonly #ends = eachUnit((unit) => new UnitEnds(unit))
+  /** The rows of days and months that were not compared yet, and when the first of them began. */
+  readonly #units = eachUnit(
+    (unit) => new Map(FAMILIES.map((family) => [family, new RolledUpRows(family.by[unit])])),
+  )
+  readonly #unitsFrom = eachUnit(() => '-infinity')
+  /** The start of the first bucket that was not compared or added to a unit; null if none was. */
   #from: string | null = null
   /** The position through which backdated usage was compared. */
   #after = -1
@@ -83,7 +90,7 @@ export class UsageGroup implements ProjectionGroup {
   add(event: Event | null, position: number, recordedAt: string): void {
     this.#fold.add(event, position, recordedAt)
     this.#periods.add(event, position, recordedAt)
-    this.#dayEnds.add(position, recordedAt)
+    for (const unit of UNITS) this.#ends[unit].add(position, recordedAt)
   }
 
   /** Time never decreases in a shard, so no later event counts in a bucket that is over. */
@@ -118,11 +125,12 @@ export class UsageGroup implements ProjectionGroup {
     return this.#hasBackdated ? [...problems, ...(await checkNoted(sql, target))] : problems
   }
 
-  /** Of backdated usage, the rows of blocks that are complete, and of days where it is kept so. */
+  /** Of backdated usage, the rows of blocks that are complete, and of units where it is kept so. */
   async #endOfSettled(sql: Transaction, target: Target | undefined, position: number) {
     const through = endOfBlock(position + 1) - BLOCK
     const kept = target && (await readKept(sql, target))
-    return kept && through < kept.through ? this.#dayEnds.lastThrough(through) : through
+    const unit = kept && UNITS.findLast((unit) => through < kept[unit].through)
+    return unit ? this.#ends[unit].lastThrough(through) : through
   }
 
   /** Compares the buckets before `before`, or (null) all that are left. */
@@ -132,14 +140,17 @@ export class UsageGroup implements ProjectionGroup {
     before: string | null,
   ): Promise<Problem[]> {
     const kept = await readKept(sql, target)
-    const problems = await this.#compareTimelyDays(sql, target, kept, before)
-    const from = later(this.#from, kept.before)
-    if (before !== null && from !== null && before <= from) return problems
+    const problems: Problem[] = []
+    for (const unit of UNITS) {
+      problems.push(...(await this.#compareTimelyUnits(sql, target, kept, unit, before)))
+    }
+    const from = later(this.#from ?? '-infinity', kept.day.before)
+    if (before !== null && before <= from) return problems
     const range = {
       condition: `t.quarter >= $3::timestamptz${before ? ' and t.quarter < $4::timestamptz' : ''}`,
-      parameters: [from ?? '-infinity', ...(before ? [before] : [])],
+      parameters: [from, ...(before ? [before] : [])],
     }
-    const selection = { from: from ?? undefined, before: before ?? undefined }
+    const selection = { from, before: before ?? undefined }
     for (const name of TABLES) {
       const rows = this.#fold.rows(name, selection)
       problems.push(...(await compareRows(sql, attestedTable(name), target, rows, range)))
@@ -147,33 +158,37 @@ export class UsageGroup implements ProjectionGroup {
     return problems
   }
 
-  /** Adds buckets to their days, and compares the days that are over, or (null) all of them. */
-  async #compareTimelyDays(
+  /** Adds buckets to their days or months, and compares those that are over, or (null) all. */
+  async #compareTimelyUnits(
     sql: Transaction,
     target: Target,
     kept: Kept,
+    unit: Unit,
     before: string | null,
   ): Promise<Problem[]> {
     const isLast = before === null
-    const keptBefore = kept.before ?? '-infinity'
-    if (!isLast && this.#daysFrom >= keptBefore) return []
+    const keptBefore = kept[unit].before
+    if (!isLast && this.#unitsFrom[unit] >= keptBefore) return []
+    // What is kept by months is not kept by days.
+    const first = unit === 'day' ? kept.month.before : '-infinity'
     const end = isLast || before > keptBefore ? keptBefore : before
-    for (const [{ of }, days] of this.#days) {
-      const name = of.timely as (typeof TABLES)[number]
-      const selection = { from: this.#from ?? undefined, before: end }
-      for (const [account, bucket, ...rest] of this.#fold.rows(name, selection)) {
-        days.add([account!, bucket!, TIMELY, ...rest])
+    for (const [{ timely }, rows] of this.#units[unit]) {
+      const selection = { from: later(this.#from ?? '-infinity', first), before: end }
+      for (const row of this.#fold.rows(timely as (typeof TABLES)[number], selection)) {
+        const [account, bucket, ...rest] = row
+        rows.add([account!, bucket!, TIMELY, ...rest])
       }
     }
-    const over = end === '-infinity' ? end : dayOf(end)
-    if (!isLast && over <= this.#daysFrom) return []
+    const from = later(this.#unitsFrom[unit], first)
+    const over = end === '-infinity' ? end : startOf(unit, end)
+    if (!isLast && over <= from) return []
     const problems: Problem[] = []
-    for (const [table, days] of this.#days) {
-      const rows = days.take((day) => day < over)
-      const selection = timelyDays(table, { from: this.#daysFrom, before: over, isLast })
-      problems.push(...(await compareDays(sql, table, target, rows, selection)))
+    for (const [family, rows] of this.#units[unit]) {
+      const expected = rows.take((start) => start < over)
+      const selection = timelyUnits(family, unit, { from, before: over, isLast })
+      problems.push(...(await compareUnits(sql, family.by[unit], target, expected, selection)))
     }
-    this.#daysFrom = over
+    this.#unitsFrom[unit] = over
     return problems
   }
 
@@ -182,32 +197,46 @@ export class UsageGroup implements ProjectionGroup {
     const range = {
       condition: `t.position > $3::bigint and t.position <= $4::bigint and not (
         t.position <= $5::bigint and isfinite(t.quarter) and t.quarter < $6::timestamptz)`,
-      parameters: [this.#after, through, kept.through, kept.before ?? '-infinity'],
+      parameters: [this.#after, through, kept.day.through, kept.day.before],
     }
+    const isLast = through === Number.MAX_SAFE_INTEGER
     const problems: Problem[] = []
-    for (const table of DAILY_TABLES) {
-      const name = table.of.backdated as (typeof BACKDATED | typeof BACKDATED_PARTS)[number]
+    for (const family of FAMILIES) {
+      const name = family.backdated as (typeof BACKDATED | typeof BACKDATED_PARTS)[number]
       const rows = [...this.#fold.rows(name, { after: this.#after, through })]
       this.#hasBackdated ||= rows.length > 0
       if (name === 'key_backdated_usage') this.#periods.addBackdated(rows)
-      const byDays = new DailyRows(table)
+      const byUnits = eachUnit((unit) => new RolledUpRows(family.by[unit]))
       const byQuarters = rows.filter((row) => {
         const [account, bucket, position, ...rest] = row as [DigestValue, string, number]
-        const end = this.#dayEnds.endFor(position)
-        if (kept.before === null || bucket === '-infinity' || bucket >= kept.before) return true
-        if (end === null || end > kept.through) return true
-        byDays.add([account, bucket, end, ...rest])
+        const found = this.#findUnit(kept, bucket, position)
+        if (found === null) return true
+        byUnits[found.unit].add([account, bucket, found.end, ...rest])
         return false
       })
       problems.push(...(await compareRows(sql, attestedTable(name), target, byQuarters, range)))
-      const isLast = through === Number.MAX_SAFE_INTEGER
-      const days = { after: this.#after, through: Math.min(through, kept.through), isLast }
-      const selection = backdatedDays(table, kept, days, this.#dayEnds.all)
-      problems.push(...(await compareDays(sql, table, target, byDays.take(), selection)))
+      for (const unit of UNITS) {
+        const end = Math.min(through, kept[unit].through)
+        const within = { after: this.#after, through: end, isLast }
+        const selection = backdatedUnits(family, unit, kept, within, this.#ends[unit].all)
+        const expected = byUnits[unit].take()
+        problems.push(...(await compareUnits(sql, family.by[unit], target, expected, selection)))
+      }
     }
     return problems
   }
+
+  /** Returns by which unit backdated usage is kept, and where; null for quarter hours. */
+  #findUnit(kept: Kept, bucket: string, position: number): { unit: Unit; end: number } | null {
+    if (bucket === '-infinity') return null
+    for (const unit of UNITS.toReversed()) {
+      const end = this.#ends[unit].endFor(position)
+      if (bucket < kept[unit].before && end !== null && end <= kept[unit].through) {
+        return { unit, end }
+      }
+    }
+    return null
+  }
 }
 
-const later = (a: string | null, b: string | null) =>
-  a === null ? b : b === null ? a : a > b ? a : b
+const later = (a: string, b: string) => (a > b ? a : b)

@@ -21,7 +21,7 @@ const measures = (table: string, id: string) =>
   )
 
 const parts = (table: string, id: string, values: string[]) => {
-  const isBackdated = /_backdated_|_daily_/.test(table)
+  const isBackdated = /_(?:backdated|daily|monthly)_/.test(table)
   const columns = ['shard', id, 'quarter', ...(isBackdated ? ['position'] : []), 'combination']
   return corruptionsOf(
     table,
@@ -60,7 +60,7 @@ export const DETAIL_CORRUPTIONS = [
   ...measures('api_key_measures', 'api_key_id'),
   ...measures('provider_group_measures', 'provider_group_id'),
   ...measures('key_measures', 'token_hash'),
-  ...['parts', 'backdated_parts', 'daily_parts'].flatMap((name) => [
+  ...['parts', 'backdated_parts', 'daily_parts', 'monthly_parts'].flatMap((name) => [
     ...parts(`api_key_${name}`, 'api_key_id', ['requests', 'successes']),
     ...parts(`provider_group_${name}`, 'provider_group_id', ['requests', 'successes']),
     ...parts(`key_${name}`, 'token_hash', ['requests', 'tokens', 'quota_used']),

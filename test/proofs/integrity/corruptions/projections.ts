@@ -58,7 +58,7 @@ const backdated = (table: string, id: string, values: string[]) =>
       [id]: id === 'token_hash' ? LETTER : BIT,
       quarter: [
         { ...is('a day later', "quarter + interval '1 day'"), where: 'isfinite(quarter)' },
-        ...(table.includes('_daily_') ? [] : [IN_SOME_QUARTER]),
+        ...(/_(?:daily|monthly)_/.test(table) ? [] : [IN_SOME_QUARTER]),
       ],
       position: BIT,
       ...Object.fromEntries(values.map((value) => [value, PLUS_1])),
@@ -159,7 +159,7 @@ export const PROJECTION_CORRUPTIONS = [
   ...usage('api_key_usage', 'api_key_id', ['requests', 'successes']),
   ...usage('provider_group_usage', 'provider_group_id', ['requests', 'successes']),
   ...usage('key_usage', 'token_hash', ['requests', 'tokens', 'quota_used']),
-  ...['backdated_usage', 'daily_usage'].flatMap((name) => [
+  ...['backdated_usage', 'daily_usage', 'monthly_usage'].flatMap((name) => [
     ...backdated(`api_key_${name}`, 'api_key_id', ['requests', 'successes']),
     ...backdated(`provider_group_${name}`, 'provider_group_id', ['requests', 'successes']),
     ...backdated(`key_${name}`, 'token_hash', ['requests', 'tokens', 'quota_used']),

@@ -60,6 +60,19 @@ export const PROGRESS_CORRUPTIONS = [
           ...{ where: "shard = 0 and projection = 'usage'", foundBy: null },
         },
       ],
+      monthly_before: [
+        {
+          ...is('a month later', "monthly_before + interval '1 month'"),
+          ...{ where: "shard = 0 and projection = 'usage'", foundBy: null },
+        },
+      ],
+      monthly_through: [{ ...BIT, where: "shard = 0 and projection = 'usage'", foundBy: null }],
+      monthly_moved: [
+        {
+          ...is('a month earlier', "monthly_moved - interval '1 month'"),
+          ...{ where: "shard = 0 and projection = 'usage'", foundBy: null },
+        },
+      ],
       // Then readers add up usage.
       periods_position: [
         {
