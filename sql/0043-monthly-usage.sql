@@ -127,3 +127,9 @@ create index key_monthly_parts_quarter
 alter table checkpoints add column monthly_before timestamptz not null default '-infinity';
 alter table checkpoints add column monthly_through bigint not null default -1;
 alter table checkpoints add column monthly_moved timestamptz not null default '-infinity';
+
+-- Of bookkeeping, in shard 0: keys that some shard saw as unknown before `unknown_before` are
+-- adopted from the log. Their rows of unknown_usage and unknown_parts that count before are not
+-- needed, and were deleted up to `unknown_deleted`.
+alter table checkpoints add column unknown_before timestamptz not null default '-infinity';
+alter table checkpoints add column unknown_deleted timestamptz not null default '-infinity';

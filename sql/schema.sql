@@ -252,6 +252,8 @@ create table checkpoints (
   monthly_before timestamp with time zone not null default '-infinity'::timestamp with time zone,
   monthly_through bigint not null default '-1'::integer,
   monthly_moved timestamp with time zone not null default '-infinity'::timestamp with time zone,
+  unknown_before timestamp with time zone not null default '-infinity'::timestamp with time zone,
+  unknown_deleted timestamp with time zone not null default '-infinity'::timestamp with time zone,
   constraint checkpoints_pkey PRIMARY KEY (shard, projection, generation),
   constraint checkpoints_position_check CHECK (("position" >= '-1'::integer))
 ) with (fillfactor=50);

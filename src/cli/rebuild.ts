@@ -6,7 +6,7 @@ import { readShards } from '../read-model/projector/checkpoint.ts'
 import { type Rebuilt, rebuild as runRebuild } from '../read-model/rebuild/rebuild.ts'
 import type { Drift } from '../read-model/rebuild/record.ts'
 import { openArchive } from '../retention/open.ts'
-import { alignUsage } from '../rollups/align.ts'
+import { align } from '../rollups/align.ts'
 import { readConfig } from '../service/config.ts'
 import { openDatabase } from './database.ts'
 import { explainFailure } from './failure.ts'
@@ -43,7 +43,7 @@ export async function rebuild(args: string[]): Promise<void> {
     const archive = openArchive(database.address, pools, config.archive)
     try {
       const outcome = await runRebuild({
-        ...{ owner, project: pools.project, projections, onlyChanged, signal, align: alignUsage },
+        ...{ owner, project: pools.project, projections, onlyChanged, signal, align },
         onProgress: ({ folded, total }) => progress.update(folded, total),
       }).finally(() => progress.end())
       if ('underWay' in outcome) {

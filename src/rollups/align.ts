@@ -1,18 +1,51 @@
 import type { Sql, Transaction } from '../platform/postgres/pool.ts'
+import { bookkeeping } from '../read-model/projections/bookkeeping.ts'
 import { GRAINS } from '../read-model/projections/rolled-up.ts'
+import { usage } from '../read-model/projections/usage.ts'
 import type { Generation } from '../read-model/rebuild/generation.ts'
 import { boundaryColumns, readBoundary } from './boundary.ts'
+import { deleteForgotten, hasForgotten, readUnknownBefore } from './forget-unknown.ts'
 import { moveUsage } from './roll-up.ts'
 
+type Compared = Pick<Generation, 'projection' | 'generation' | 'replaces'>
+
 /**
- * Moves the usage of a new generation as that of the live one, as `live` sees it, so that both can
- * be compared row by row. Returns false if the move of the live one was not complete; it is then,
- * or soon.
+ * Moves and deletes rows of a new generation as was done with those of the live one, as `live` sees
+ * it, so that both can be compared row by row. Returns false if that was not complete in the live
+ * one; it is then, or soon.
  */
-export async function alignUsage(
+export async function align(
   live: Transaction,
   sql: Sql,
-  { generation, replaces }: Pick<Generation, 'generation' | 'replaces'>,
+  compared: Compared,
+  shards: readonly number[],
+): Promise<boolean> {
+  if (compared.projection === usage) return alignUsage(live, sql, compared, shards)
+  return compared.projection === bookkeeping ? alignUnknown(live, sql, compared) : true
+}
+
+async function alignUnknown(
+  live: Transaction,
+  sql: Sql,
+  { generation, replaces }: Compared,
+): Promise<boolean> {
+  const { before } = await readUnknownBefore(live, replaces)
+  // An adoption of such a key leaves rows behind, too.
+  if (await hasForgotten(live, replaces, before)) {
+    await deleteForgotten(sql, replaces, before)
+    return false
+  }
+  await sql`
+    update checkpoints c
+    set unknown_before = ${before}::timestamptz, unknown_deleted = ${before}::timestamptz
+    where c.shard = 0 and c.projection = 'bookkeeping' and c.generation = ${generation}`
+  return deleteForgotten(sql, generation, before)
+}
+
+async function alignUsage(
+  live: Transaction,
+  sql: Sql,
+  { generation, replaces }: Compared,
   shards: readonly number[],
 ): Promise<boolean> {
   for (const shard of shards) {

@@ -4,6 +4,7 @@ import type { Intervals } from '../platform/intervals.ts'
 import { isUnavailable } from '../platform/postgres/errors.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
 import { GRAINS, type Grain } from '../read-model/projections/rolled-up.ts'
+import { forgetUnknown } from './forget-unknown.ts'
 import { advance, moveUsage } from './roll-up.ts'
 
 /**
@@ -24,7 +25,8 @@ export type RollUpOptions = Intervals['rollups'] & {
 }
 
 /**
- * Keeps old usage by days of UTC, and older usage by months, for as long as the service runs. Only
+ * Keeps old usage by days of UTC, and older usage by months, for as long as the service runs, and
+ * what is unknown no longer than quarter hours. Only
  * what is attested is moved: attestations cover usage by quarter hours.
  */
 export function keepRolledUp(options: RollUpOptions): Poll {
@@ -34,6 +36,7 @@ export function keepRolledUp(options: RollUpOptions): Poll {
       for (let shard = 0; shard < shards && !poll.isStopped; shard++) {
         if (owns(shard)) await rollUp(options, shard, () => poll.isStopped)
       }
+      if (owns(0)) await forgetUnknown(options.sql, () => poll.isStopped)
     } catch (error) {
       if (!isUnavailable(error)) logger.error({ err: error }, 'rollups: could not move usage')
     }

@@ -8,9 +8,9 @@ import { DAY_MS, randomFrom, simulate } from './simulated.ts'
 // Usage that is moved to days and months by processes that are killed, by two at once and by a service, while
 // flushes arrive, is neither lost nor counted twice.
 
-const DAYS = 80
+const DAYS = 140
 const KEPT_DAYS = 40
-const KEPT_MONTHS = 2
+const KEPT_MONTHS = 3
 /** On a slow machine. */
 const PATIENCE_MS = 300_000
 
@@ -43,7 +43,7 @@ async function countOld(): Promise<number> {
       select quarter from api_key_parts where quarter < now() - interval '42 days'
       union all
       select quarter from api_key_daily_parts
-      where quarter < now() - interval '95 days' and position < 0
+      where quarter < now() - interval '125 days' and position < 0
     ) u`
   return row!.rows
 }
@@ -104,15 +104,19 @@ test(
   async () => {
     const { database } = service
     const before = await readOld()
-    const [row] = await database.owner<{ before: string }[]>`
-      select max(daily_before)::text as before from checkpoints`
+    const [row] = await database.owner<{ days: string; months: string }[]>`
+      select max(daily_before)::text as days, max(monthly_before)::text as months
+      from checkpoints`
     await service.stop()
-    service = await startTestService({ database, usageQuartersDays: KEPT_DAYS - 3 })
+    const kept = { usageQuartersDays: KEPT_DAYS - 3, usageDaysMonths: KEPT_MONTHS - 1 }
+    service = await startTestService({ database, ...kept })
     await flush()
     await service.fetch('admin', '/admin/attestations', { method: 'POST' })
     for (let isDone = false; !isDone; await Bun.sleep(50)) {
       const [found] = await database.owner<{ done: boolean }[]>`
-        select daily_moved = daily_before and daily_before > ${row!.before}::timestamptz as done
+        select daily_moved = daily_before and daily_before > ${row!.days}::timestamptz
+          and monthly_moved = monthly_before
+          and monthly_before > ${row!.months}::timestamptz as done
         from checkpoints
         where projection = 'usage' and shard = 0`
       isDone = found!.done

@@ -3,7 +3,7 @@ import { connectAsOwner, openPools, type Pools } from '../../src/platform/postgr
 import { readAttestedUsage } from '../../src/proofs/attestations/newest.ts'
 import { usage } from '../../src/read-model/projections/usage.ts'
 import { rebuild } from '../../src/read-model/rebuild/rebuild.ts'
-import { alignUsage } from '../../src/rollups/align.ts'
+import { align } from '../../src/rollups/align.ts'
 import { type KeptUnits, rollUp } from '../../src/rollups/keep-rolled-up.ts'
 import { verify } from '../proofs/integrity/history.ts'
 import { auditService, untilSigned } from '../proofs/verifier/audited.ts'
@@ -239,7 +239,7 @@ test(
     const owner = connectAsOwner(service.database.address)
     const { signal } = new AbortController()
     const outcome = await rebuild({
-      ...{ owner, project: pools.project, projections: [usage], signal, align: alignUsage },
+      ...{ owner, project: pools.project, projections: [usage], signal, align },
       onProgress: () => {},
     })
     expect(outcome).toMatchObject({ rebuilt: [{ differences: { rows: 0, first: [] } }] })

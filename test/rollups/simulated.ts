@@ -26,12 +26,10 @@ export function randomFrom(seed: number): (below: number) => number {
 type Sample = { type: string; version: number; payload: string; isLate: boolean }
 
 /** Flushes as a service has encoded them: of both kinds, with dimensions and without. */
-async function readSamples(random: (below: number) => number): Promise<Sample[]> {
-  const service = await startTestService({ shards: 1 })
-  await service.putCatalog(CATALOG)
-  for (let i = 0; i < 40; i++) {
+function readSamples(random: (below: number) => number): Promise<Sample[]> {
+  const bodies = Array.from({ length: 40 }, (_, i) => {
     const isOfKeys = i % 3 === 0
-    const entries = Array.from({ length: 1 + random(3) }, (_, j) => {
+    const keys = Array.from({ length: 1 + random(3) }, (_, j) => {
       const details = [
         {},
         { dimensions: { model: `m${random(3)}` } },
@@ -49,8 +47,21 @@ async function readSamples(random: (below: number) => number): Promise<Sample[]>
           }
     })
     const countedAt = i % 4 === 0 ? { counted_at: Math.floor(Date.now() / 1_000) - 7_200 } : {}
+    return { keys, ...countedAt }
+  })
+  return readFlushes(bodies)
+}
+
+type Body = { keys: object[]; counted_at?: number }
+
+/** Flushes with these bodies, as a service with CATALOG has encoded them. */
+export async function readFlushes(bodies: readonly Body[]): Promise<Sample[]> {
+  const service = await startTestService({ shards: 1 })
+  await service.putCatalog(CATALOG)
+  for (const body of bodies) {
+    const isOfKeys = 'token_hash' in body.keys[0]!
     const path = isOfKeys ? '/internal/stats/flush' : '/internal/apikey-stats/flush'
-    const response = await service.post(path, { keys: entries, ...countedAt })
+    const response = await service.post(path, body)
     if (response.status !== 200) throw new Error(await response.text())
   }
   const rows = await service.database.owner<{ type: string; version: number; payload: string }[]>`
@@ -64,7 +75,13 @@ async function readSamples(random: (below: number) => number): Promise<Sample[]>
 
 type Flush = Omit<Sample, 'isLate'> & { at: string }
 
-async function insert({ owner }: TestDatabase, shard: number, first: number, some: Flush[]) {
+/** Inserts flushes into a shard, from a position on. */
+export async function insertFlushes(
+  { owner }: TestDatabase,
+  shard: number,
+  first: number,
+  some: readonly Flush[],
+): Promise<void> {
   await owner`
     insert into events (
       shard, position, type, version, recorded_at, source, payload, payload_sha256
@@ -95,7 +112,7 @@ export async function insertOldFlushes(
       return { type, version, payload, at }
     }),
   )
-  for (let shard = 0; shard < TEST_SHARDS; shard++) await insert(database, shard, 0, some)
+  for (let shard = 0; shard < TEST_SHARDS; shard++) await insertFlushes(database, shard, 0, some)
 }
 
 /**
@@ -123,7 +140,7 @@ export async function simulate(
           : payload
         return { type, version, payload: text, at: new Date(atMs).toISOString() }
       })
-      await insert(database, shard, first, some)
+      await insertFlushes(database, shard, first, some)
     }
   }
   const service = await startTestService({ database })

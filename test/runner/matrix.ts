@@ -59,6 +59,7 @@ const MATRIX: Record<string, Variation> = {
   'test/bookkeeping/repeated-acts': {},
   // One shard has more unknown keys than it keeps apart; another one has not.
   'test/bookkeeping/unlisted': { shards: TWO, only: true },
+  'test/rollups/forget-unknown': { shards: TWO, only: true },
   'test/quota/': { shards: TWO },
   'test/quota/catalog': { server: true },
   'test/quota/reshard': {},

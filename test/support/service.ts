@@ -60,6 +60,7 @@ export type TestServiceOptions = {
   countedAtDays?: number
   /** For how many days usage is kept by quarter hours; null, the default, for all. */
   usageQuartersDays?: number | null
+  usageDaysMonths?: number | null
   /** Default 1,000. */
   dimensionValues?: number
   /** See TALLYBOOK_SEGMENT_MB, in bytes. */
@@ -99,6 +100,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       registerPerDay: options.registerPerDay ?? null,
       ...(options.countedAtDays !== undefined && { countedAtDays: options.countedAtDays }),
       usageQuartersDays: options.usageQuartersDays ?? null,
+      usageDaysMonths: options.usageDaysMonths ?? null,
       ...(options.dimensionValues && { dimensionValues: options.dimensionValues }),
       ...(options.segmentBytes && { segmentBytes: options.segmentBytes }),
       ...(options.archive && { archive: options.archive }),

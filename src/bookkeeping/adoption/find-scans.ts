@@ -9,7 +9,8 @@ import type { Covered, ScanRequest } from './log-scan.ts'
 
 /**
  * Names that the log of a shard has to be read for. They are not kept apart in some shard, which
- * has seen too many: what acts took of them there can't be told from what they took elsewhere.
+ * has seen too many, or their oldest rows are no longer kept: what acts took of them there can't be
+ * told from what they took elsewhere.
  */
 export type Unlisted = {
   shard: number
@@ -21,15 +22,18 @@ export type Unlisted = {
   areKept: boolean
 }
 
-/** Returns which of these names are not kept apart, for each shard that may have some. */
+/** Returns which of these names the log is read for, for each shard that may have some. */
 export async function findUnlisted(
   transaction: Transaction,
   kind: UnknownKind,
   names: readonly string[],
 ): Promise<Unlisted[]> {
   const generation = liveGeneration(transaction, bookkeeping.name)
-  const rows = await transaction<{ shard: number; name: string; first_seen: string }[]>`
-    select k.shard, k.name, k.first_seen::text as first_seen
+  const rows = await transaction<
+    { shard: number; name: string; first_seen: string; is_old: boolean }[]
+  >`
+    select k.shard, k.name, k.first_seen::text as first_seen,
+      k.first_seen < ${await readUnknownBefore(transaction)}::timestamptz as is_old
     from unknown_keys k
     where k.shard in (select s.shard from shards s)
       and k.generation = ${generation} and k.kind = ${kind}
@@ -41,7 +45,8 @@ export async function findUnlisted(
     Array.from(byShard, ([shard, kept]) => [shard, new Set(kept.map(({ name }) => name))]),
   )
   const full = [...keptIn.values()].filter((kept) => kept.has(''))
-  const unlisted = names.filter((name) => full.some((kept) => !kept.has(name)))
+  const old = new Set(rows.flatMap(({ name, is_old }) => (is_old ? [name] : [])))
+  const unlisted = names.filter((name) => old.has(name) || full.some((kept) => !kept.has(name)))
   return Array.from(keptIn, ([shard, kept]) => {
     const own = kept.has('') ? unlisted : unlisted.filter((name) => kept.has(name))
     const isOwn = new Set(own)
@@ -49,6 +54,16 @@ export async function findUnlisted(
     const areKept = own.every((name) => kept.has(name))
     return { shard, kind, names: own, firstSeen: first?.first_seen ?? null, areKept }
   }).filter((one) => one.names.length > 0)
+}
+
+/** Returns the time before which quarter hours of unknown keys may have been deleted. */
+async function readUnknownBefore(transaction: Transaction): Promise<string> {
+  const [row] = await transaction<{ before: string }[]>`
+    select c.unknown_before::text as before
+    from checkpoints c
+    where c.shard = 0 and c.projection = ${bookkeeping.name}
+      and c.generation = ${liveGeneration(transaction, bookkeeping.name)}`
+  return row!.before
 }
 
 /** Returns what has to be read of the log for names that are not kept apart. */

@@ -12,7 +12,7 @@ import {
   sweepGenerations,
 } from './generation.ts'
 import { noteDrift, noteProgress, type RebuildState } from './record.ts'
-import { type AlignUsage, catchUp, compareGenerations, replaceLive } from './replace.ts'
+import { type Align, catchUp, compareGenerations, replaceLive } from './replace.ts'
 
 /** Events by which a generation may be behind when it is compared: milliseconds of folding. */
 const NEAR_EVENTS = 5_000
@@ -33,8 +33,8 @@ export type RebuildOptions = {
   projections: readonly Projection[]
   /** Rebuild only projections that an older release built; see `beginGenerations`. */
   onlyChanged?: boolean
-  /** Called before usage is compared; null, the default, if none of it is kept by days. */
-  align?: AlignUsage | null
+  /** Called before each projection is compared; null, the default, if there is nothing to do. */
+  align?: Align | null
   signal: AbortSignal
   onProgress(progress: { state: RebuildState; folded: number; total: number }): void
 }

@@ -1,7 +1,6 @@
 import { isLockTimeout } from '../../platform/postgres/errors.ts'
 import { type Sql, type Transaction, transact } from '../../platform/postgres/pool.ts'
 import { snapshots } from '../projections/snapshots.ts'
-import { usage } from '../projections/usage.ts'
 import { CheckpointMoved, type OnBatch, type ShardFold } from '../projector/shard-fold.ts'
 import { keepSnapshots } from '../projector/thin-snapshots.ts'
 import { compareTable, type Differences } from './compare.ts'
@@ -25,7 +24,7 @@ export async function compareGenerations(
   folds: readonly ShardFold[],
   onBatch: OnBatch,
   signal: AbortSignal,
-  align: AlignUsage | null = null,
+  align: Align | null = null,
 ): Promise<(Differences | null)[]> {
   for (;;) {
     signal.throwIfAborted()
@@ -38,10 +37,10 @@ export async function compareGenerations(
 }
 
 /**
- * Moves the usage of a new generation to days, as the live one was, as `live` sees it. Returns
- * false if that has to be tried again.
+ * Moves usage of a new generation to days and months, and deletes rows of it, as was done with the
+ * live one, as `live` sees it. Returns false if that has to be tried again.
  */
-export type AlignUsage = (
+export type Align = (
   live: Transaction,
   sql: Sql,
   generation: Generation,
@@ -56,7 +55,7 @@ async function compareIn(
   folds: readonly ShardFold[],
   onBatch: OnBatch,
   signal: AbortSignal,
-  align: AlignUsage | null,
+  align: Align | null,
 ): Promise<(Differences | null)[] | null> {
   // The transaction is idle during the fold, and while the other side's rows are sorted.
   await transaction`select set_config('idle_in_transaction_session_timeout', '0', true)`
@@ -66,9 +65,10 @@ async function compareIn(
   }
   await catchUp(transaction, made, folds, onBatch, signal)
   await forgetThinned(transaction, sql, made, folds)
-  const ofUsage = made.find(({ projection, isComparable }) => projection === usage && isComparable)
   const shards = folds.map(({ shard }) => shard)
-  if (align && ofUsage && !(await align(transaction, sql, ofUsage, shards))) return null
+  for (const one of made) {
+    if (align && one.isComparable && !(await align(transaction, sql, one, shards))) return null
+  }
   const all: (Differences | null)[] = []
   for (const { projection, generation, replaces, isComparable } of made) {
     if (!isComparable) {

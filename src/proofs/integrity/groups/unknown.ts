@@ -1,6 +1,7 @@
 import type { DigestValue } from '../../../events/digest.ts'
 import type { Event } from '../../../events/event.ts'
 import type { Transaction } from '../../../platform/postgres/pool.ts'
+import { toMicroseconds } from '../../../platform/postgres/timestamp.ts'
 import {
   type EntryDetails,
   rowDetailsOf,
@@ -9,7 +10,7 @@ import {
 } from '../../verifier/acts/unknown-entries.ts'
 import { compareKeys } from '../../verifier/exact-sums.ts'
 import { quarterHourOf } from '../../verifier/usage-time.ts'
-import { compareRows } from '../compare.ts'
+import { compareRows, type RowRange } from '../compare.ts'
 import type { Problem } from '../problem.ts'
 import type { ProjectionTable, Target } from '../tables.ts'
 
@@ -115,14 +116,15 @@ export class UnknownRows {
       ...[requests, seconds],
       measures,
     ])
+    const forgotten = await readForgotten(sql, target)
     const taken = sorted(this.#taken, ({ requests, flushes, group, tracked }) => [
       ...[requests, flushes, group],
       tracked === null ? null : String(tracked),
     ])
     return [
       ...(await compareRows(sql, NAMES, target, names)),
-      ...(await compareRows(sql, USAGE, target, usage)),
-      ...(await compareRows(sql, PARTS, target, parts)),
+      ...(await compareRows(sql, USAGE, target, ...forgotten.without(usage))),
+      ...(await compareRows(sql, PARTS, target, ...forgotten.without(parts))),
       ...(target.shard === 0 ? await compareRows(sql, TAKEN, target, taken) : []),
     ]
   }
@@ -179,6 +181,38 @@ export class UnknownRows {
     row.flushes += flushes
     if (tracked === false) row.tracked = false
   }
+}
+
+/**
+ * Rows of keys that some shard saw before a time: these may be gone if they count before it, and
+ * are not compared. What is left of them is not read.
+ */
+type Forgotten = {
+  without(rows: DigestValue[][]): [rows: DigestValue[][], range?: RowRange]
+}
+
+async function readForgotten(sql: Transaction, { generation }: Target): Promise<Forgotten> {
+  const [row] = await sql<{ before: string }[]>`
+    select ${sql.unsafe(toMicroseconds('c.unknown_before'))} as before
+    from checkpoints c
+    where c.shard = 0 and c.projection = 'bookkeeping' and c.generation = ${generation}
+      and isfinite(c.unknown_before)`
+  if (row === undefined) return { without: (rows) => [rows] }
+  const { before } = row
+  const names = await sql<{ kind: string; name: string }[]>`
+    select distinct k.kind, k.name
+    from unknown_keys k
+    where k.generation = ${generation} and k.first_seen < ${before}::timestamptz`
+  const old = new Set(names.map(({ kind, name }) => keyOf(kind, name)))
+  const condition = `not (t.quarter < $3::timestamptz and exists (
+    select
+    from unknown_keys k
+    where k.generation = t.generation and k.kind = t.kind and k.name = t.name
+      and k.first_seen < $3::timestamptz
+  ))`
+  const isCompared = ([kind, name, quarter]: DigestValue[]) =>
+    String(quarter) >= before || !old.has(keyOf(String(kind), String(name)))
+  return { without: (rows) => [rows.filter(isCompared), { condition, parameters: [before] }] }
 }
 
 const keyOf = (kind: string, name: string) => JSON.stringify([kind, name])

@@ -3,6 +3,12 @@ import { BIT, BYTE, corruptionsOf, is, LETTER, MICROSECOND, REFUSED } from './co
 const EVENT = "shard || '/' || position"
 const CHECKPOINT = "concat('checkpoints ', shard, '/', projection, '/', generation)"
 
+/** A change of the checkpoint of a projection in shard 0 that nothing finds. */
+const unnoticed = (change: string, expression: string, projection = 'usage') => {
+  const where = `shard = 0 and projection = '${projection}'`
+  return [{ ...is(change, expression), where, foundBy: null }]
+}
+
 /** Changes of projections, checkpoints, parked events and shards. */
 export const PROGRESS_CORRUPTIONS = [
   ...corruptionsOf(
@@ -46,41 +52,18 @@ export const PROGRESS_CORRUPTIONS = [
         { ...is('false', 'false'), where: "shard = 0 and projection = 'usage'" },
         { ...is('true where nothing is', 'true'), foundBy: null },
       ],
-      // Nothing was counted on that day, nor backdated.
-      daily_before: [
-        {
-          ...is('a day later', "daily_before + interval '1 day'"),
-          ...{ where: "shard = 0 and projection = 'usage'", foundBy: null },
-        },
-      ],
+      // Nothing was counted on that day or in that month, nor backdated.
+      daily_before: unnoticed('a day later', "daily_before + interval '1 day'"),
       daily_through: [{ ...BIT, where: "shard = 0 and projection = 'usage'", foundBy: null }],
-      daily_moved: [
-        {
-          ...is('a day earlier', "daily_moved - interval '1 day'"),
-          ...{ where: "shard = 0 and projection = 'usage'", foundBy: null },
-        },
-      ],
-      monthly_before: [
-        {
-          ...is('a month later', "monthly_before + interval '1 month'"),
-          ...{ where: "shard = 0 and projection = 'usage'", foundBy: null },
-        },
-      ],
+      daily_moved: unnoticed('a day earlier', "daily_moved - interval '1 day'"),
+      monthly_before: unnoticed('a month later', "monthly_before + interval '1 month'"),
       monthly_through: [{ ...BIT, where: "shard = 0 and projection = 'usage'", foundBy: null }],
-      monthly_moved: [
-        {
-          ...is('a month earlier', "monthly_moved - interval '1 month'"),
-          ...{ where: "shard = 0 and projection = 'usage'", foundBy: null },
-        },
-      ],
+      monthly_moved: unnoticed('a month earlier', "monthly_moved - interval '1 month'"),
+      // Then adoptions read the log.
+      unknown_before: unnoticed('now', 'now()', 'bookkeeping'),
+      unknown_deleted: unnoticed('now', 'now()', 'bookkeeping'),
       // Then readers add up usage.
-      periods_position: [
-        {
-          ...is('none', 'null'),
-          where: "shard = 0 and projection = 'usage'",
-          foundBy: null,
-        },
-      ],
+      periods_position: unnoticed('none', 'null'),
     },
   ),
   ...corruptionsOf(
