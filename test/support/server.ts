@@ -30,8 +30,15 @@ export function urlOf(address: ServerAddress): string {
   return `postgres://${user}@/${database}?${new URLSearchParams({ host, port: String(port) })}`
 }
 
-const maintenance = () =>
+const connectForMaintenance = () =>
   connectAsOwner(addressOf(process.env.TALLYBOOK_TEST_MAINTENANCE_DATABASE ?? 'postgres'))
+
+let maintenance: postgres.Sql | undefined
+/** Returns the connection with which this test process creates and drops its databases. */
+const useMaintenance = () => {
+  maintenance ??= connectForMaintenance()
+  return maintenance
+}
 
 /** The name of this run's template, which contains a hash of the code that makes the schema. */
 const templateOf = (shards: number) =>
@@ -44,7 +51,7 @@ const templateOf = (shards: number) =>
 export async function createTemplate(shards: number): Promise<void> {
   const name = templateOf(shards)
   if (citusNodes().length > 0) return createDistributed(name, shards)
-  const server = maintenance()
+  const server = connectForMaintenance()
   const found = await server`select from pg_database where datname = ${name}`
   if (found.length === 0) {
     const draft = `${name}_${process.pid}`
@@ -64,7 +71,7 @@ const DUPLICATE_DATABASE = '42P04'
 
 export async function dropTemplate(shards: number): Promise<void> {
   if (citusNodes().length > 0) return
-  const server = maintenance()
+  const server = connectForMaintenance()
   await server.unsafe(`drop database if exists ${templateOf(shards)}`)
   await server.end()
 }
@@ -80,9 +87,8 @@ let made = 0
 
 /** Creates a migrated database with any number of shards, from a template if there is one. */
 export async function createDatabaseOf(shards: number): Promise<TestDatabase> {
-  const server = maintenance()
+  const server = useMaintenance()
   const templates = await server`select from pg_database where datname = ${templateOf(shards)}`
-  await server.end()
   if (templates.length > 0) return createDatabase({ shards })
   const database = await createDatabase({ empty: true })
   await migrate(database.owner, shards)
@@ -94,7 +100,7 @@ export async function createDatabase(
   options: { empty?: boolean; shards?: number } = {},
 ): Promise<TestDatabase> {
   const name = `tallybook_test_${process.pid}_${made++}`
-  const server = maintenance()
+  const server = useMaintenance()
   const template = options.empty ? 'template0' : templateOf(options.shards ?? TEST_SHARDS)
   const everywhere = (statement: string) =>
     citusNodes().length > 0 ? onEveryNode(statement) : server.unsafe(statement)
@@ -107,7 +113,6 @@ export async function createDatabase(
     drop: async () => {
       await owner.end({ timeout: 1 })
       await everywhere(`drop database ${name} with (force)`)
-      await server.end()
     },
   }
 }
