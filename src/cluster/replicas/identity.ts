@@ -1,5 +1,6 @@
 import type { Positions } from '../../events/positions.ts'
-import type { Fragment, Sql } from '../../platform/postgres/pool.ts'
+import { readAt } from '../../log/archived.ts'
+import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { type Progress, readProgress } from './progress.ts'
 
 /** Identifies a server, and one of its databases. */
@@ -55,41 +56,36 @@ export async function describeServer(sql: Sql): Promise<Description> {
 
 /**
  * True if this log contains all events of the description. A copy that has diverged has last events
- * that it does not contain.
+ * that it does not contain. Those of a replica that is days behind may be in the archive.
  */
 export async function logContains(
   sql: Sql,
   { progress, lastEvents }: Description,
 ): Promise<boolean> {
-  const own = await readMarks(sql, progress.events)
-  return lastEvents.every((mark) =>
-    own.some(
-      ({ shard, recorded_at, payload_sha256 }) =>
-        shard === mark.shard &&
-        recorded_at === mark.recorded_at &&
-        payload_sha256 === mark.payload_sha256,
-    ),
-  )
+  for (const mark of lastEvents) {
+    const { shard } = mark
+    const position = progress.events[shard]!
+    const [own] = await readAt(sql, shard, position, (source) =>
+      selectMarks(source, source`e.shard = ${shard} and e.position = ${position}`),
+    )
+    if (own?.recorded_at !== mark.recorded_at) return false
+    if (own.payload_sha256 !== mark.payload_sha256) return false
+  }
+  return true
 }
 
-/** Reads the events at these positions, as far as they exist. */
+/** Reads the events at these positions that the server itself has, whatever the archive has. */
 async function readMarks(sql: Sql, positions: Positions): Promise<EventMark[]> {
-  return [
-    ...(await sql<EventMark[]>`
-      select
-        e.shard, e.recorded_at::text as recorded_at,
-        encode(e.payload_sha256, 'hex') as payload_sha256
-      from events e
-      where ${matchesPositions(sql, positions)}`),
-  ]
-}
-
-/**
- * Condition on events `e`: at these positions. Spelled out, because a join would read the whole
- * log.
- */
-export function matchesPositions(sql: Sql, positions: Positions): Fragment {
-  return positions
+  // Spelled out, because a join would read the whole log.
+  const isAny = positions
     .map((position, shard) => sql`(e.shard = ${shard} and e.position = ${position})`)
     .reduce((all, one) => sql`${all} or ${one}`, sql`false`)
+  return [...(await selectMarks(sql, isAny))]
 }
+
+const selectMarks = (sql: Sql | Transaction, condition: Fragment) => sql<EventMark[]>`
+  select
+    e.shard, e.recorded_at::text as recorded_at,
+    encode(e.payload_sha256, 'hex') as payload_sha256
+  from events e
+  where ${condition}`

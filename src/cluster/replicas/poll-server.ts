@@ -1,4 +1,5 @@
 import type { Positions } from '../../events/positions.ts'
+import { readAt } from '../../log/archived.ts'
 import { within } from '../../platform/async/deadline.ts'
 import type { Intervals } from '../../platform/intervals.ts'
 import { isUnavailable, TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
@@ -9,7 +10,6 @@ import {
   isSame,
   logContains,
   type Mismatch,
-  matchesPositions,
   readIdentity,
 } from './identity.ts'
 import { countMissing, type Progress, readProgress } from './progress.ts'
@@ -72,16 +72,27 @@ export async function measureLag(
 ): Promise<Lag | null> {
   const missing = countMissing(heads, events)
   if (missing === 0) return { events: 0, seconds: 0 }
-  const oldest = heads.map((_, shard) => (events[shard] ?? -1) + 1)
+  const ages = heads.map(async (head, shard) => {
+    const last = events[shard] ?? -1
+    return last < head ? readAge(sql, shard, last + 1) : 0
+  })
   return orNull(
-    sql<{ seconds: number | null }[]>`
-      select max(extract(epoch from clock_timestamp() - e.recorded_at))::float8 as seconds
-      from events e
-      where ${matchesPositions(sql, oldest)}`.then(([row]) => ({
-      events: missing,
-      seconds: Math.max(0, row!.seconds ?? 0),
-    })),
+    Promise.all(ages).then((all) => ({ events: missing, seconds: Math.max(0, ...all) })),
   )
+}
+
+/** Returns how long ago an event was recorded (s), wherever it is; 0 if there is none. */
+async function readAge(sql: Sql, shard: number, position: number): Promise<number> {
+  const [row] = await readAt(
+    sql,
+    shard,
+    position,
+    (source) => source<{ seconds: number }[]>`
+      select extract(epoch from clock_timestamp() - e.recorded_at)::float8 as seconds
+      from events e
+      where e.shard = ${shard} and e.position = ${position}`,
+  )
+  return row?.seconds ?? 0
 }
 
 /** The result for a server that must not be read from. */

@@ -34,6 +34,12 @@ export async function readProjectionStatus(sql: Sql): Promise<ProjectionStatus[]
         select extract(epoch from clock_timestamp() - e.recorded_at)::float8
         from events e
         where e.shard = c.shard and e.position = c.position + 1
+      ), (
+        -- If the event has left the database, it is as old as those next to it, or older.
+        select extract(epoch from clock_timestamp() - a.last_recorded_at)::float8
+        from archived_segments a
+        where a.shard = c.shard and c.position + 1 >= a.first_position
+          and c.position + 1 < a.end_position
       ), 0) as lag_seconds
     from projections p
       join checkpoints c on c.projection = p.projection and c.generation = p.generation
