@@ -236,11 +236,9 @@ async function readAttemptBytes(
 ): Promise<number | null> {
   const position = await findKey(sql, 0, source, idempotencyKey)
   if (position === null) return null
-  const [row] = await sql<{ bytes: number }[]>`
-    select pg_column_size(e.payload) as bytes
-    from events e
-    where e.shard = 0 and e.position = ${position}`
-  return row?.bytes ?? null
+  // The key may be that of a flush, which may have left the database.
+  const header = await readHeader(sql, 0, position)
+  return header?.payloadBytes ?? null
 }
 
 /** True if the log still has the event that is to be reversed. */

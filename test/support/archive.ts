@@ -16,6 +16,11 @@ import { readHeads } from '../../src/log/read.ts'
 import { openPools, type ServerAddress } from '../../src/platform/postgres/pool.ts'
 import { readSignedHeads } from '../../src/proofs/transparency/origin.ts'
 import { foldLog } from '../../src/read-model/projector/catch-up.ts'
+import {
+  type ArchiveOptions,
+  NO_ARCHIVE,
+  openArchive as openSegments,
+} from '../../src/retention/open.ts'
 import { Segments } from '../../src/segments/create.ts'
 import { runTallybook } from './process.ts'
 import type { TestDatabase } from './server.ts'
@@ -78,15 +83,18 @@ export type TestArchiveOptions = {
   part?: PartLimits
   /** The data directory whose tree heads are included. */
   dataDir?: string
+  /** Where old segments are; nothing has left the database if absent. */
+  archive?: ArchiveOptions
 }
 
 /** Writes an archive in this process, as `tallybook export` does in its own. */
 export async function writeTestArchive(
   { address }: TestDatabase,
   directory: string,
-  { dataDir, part }: TestArchiveOptions = {},
+  { dataDir, part, archive = NO_ARCHIVE }: TestArchiveOptions = {},
 ): Promise<Manifest> {
   const pools = openPools(address, 1)
+  const segments = openSegments(address, pools, archive)
   try {
     const shards = (await readHeads(pools.read)).length
     const signed = dataDir === undefined ? null : await readSignedHeads(dataDir, shards)
@@ -94,16 +102,23 @@ export async function writeTestArchive(
     const limits = part === undefined ? {} : { part }
     return await writeArchive({ ...options, ...limits, signed: signed ?? undefined })
   } finally {
+    await segments.close()
     await pools.close()
   }
 }
 
 /** Writes a Parquet file in this process, as `tallybook export --parquet` does. */
-export async function writeTestParquet({ address }: TestDatabase, file: string): Promise<void> {
+export async function writeTestParquet(
+  { address }: TestDatabase,
+  file: string,
+  archive = NO_ARCHIVE,
+): Promise<void> {
   const pools = openPools(address, 1)
+  const segments = openSegments(address, pools, archive)
   try {
     await writeParquet({ sql: pools.read, file, version: 'test', signal: NEVER, onProgress })
   } finally {
+    await segments.close()
     await pools.close()
   }
 }
