@@ -1,13 +1,11 @@
-import { FLUSH_TYPES } from '../events/flush.ts'
-import type { ServerAddress, Sql } from '../platform/postgres/pool.ts'
+import { openLoading, type ServerAddress, type Sql } from '../platform/postgres/pool.ts'
 import { MAX_PROBLEMS, type Problem } from '../proofs/integrity/problem.ts'
 import type { LogArchive } from '../proofs/integrity/verify.ts'
-import { SegmentError } from '../segment-files/failure.ts'
-import { CheckedFile } from '../segment-files/fetch.ts'
-import { readIndex } from '../segment-files/open.ts'
 import type { SegmentStore } from '../segment-files/stores/store.ts'
+import { checkListed } from './listed.ts'
 import { type ArchiveOptions, attachArchive } from './open.ts'
-import { type ArchivedSegment, readArchived } from './registry.ts'
+import { readArchived } from './registry.ts'
+import { checkSample } from './sample.ts'
 
 /** The archive for an integrity check of the database at an address. */
 export function logArchiveOf(address: ServerAddress, options: ArchiveOptions): LogArchive {
@@ -19,70 +17,30 @@ export function logArchiveOf(address: ServerAddress, options: ArchiveOptions): L
       return archive.close
     },
     check: (sql) => checkArchived(sql, store),
+    readBytes: async (sql) =>
+      (await readArchived(sql)).reduce((sum, { fileBytes }) => sum + fileBytes, 0),
+    sample: async (sql, signal) => {
+      const loading = openLoading(address)
+      const night = Math.floor(Date.now() / DAY_MS)
+      try {
+        return await checkSample({ sql, loading, store, signal }, { night, maxBlocks: MAX_BLOCKS })
+      } finally {
+        await loading.end({ timeout: 1 })
+      }
+    },
   }
 }
 
-/**
- * Checks that each row of the list is that of a segment and of a file that can be read, and that
- * the flushes of a segment are in the database until they have left, and not after that.
- */
+const DAY_MS = 86_400_000
+
+/** Blocks of a sample: some 200 MB, and half a minute of processor time. */
+const MAX_BLOCKS = 256
+
+/** Checks each row of the list of archived segments. */
 async function checkArchived(sql: Sql, store: SegmentStore | null): Promise<Problem[]> {
   const problems: Problem[] = []
   for (const segment of await readArchived(sql)) {
-    const at = `archived_segments ${segment.shard}/${segment.first}`
-    const add = (expected: string, found: string) =>
-      problems.push({ check: 'archive', at, expected, found })
-    const end = await readEnd(sql, segment)
-    if (end !== segment.end) add(`the segment that ends at ${end}`, `${segment.end}`)
-    const flushes = await countFlushes(sql, segment)
-    const total = await checkFile(segment, store, add)
-    const expected = segment.leftAt === null ? total : 0
-    if (total !== null && flushes !== expected) {
-      add(`${expected} flushes in the database`, `${flushes}`)
-    }
+    problems.push(...(await checkListed(sql, segment, store)))
   }
   return problems.slice(0, MAX_PROBLEMS)
-}
-
-/** Returns the number of flushes in the file; null if it can't be read. */
-async function checkFile(
-  segment: ArchivedSegment,
-  store: SegmentStore | null,
-  add: (expected: string, found: string) => void,
-): Promise<number | null> {
-  const { shard, first, end, fileName, fileBytes: bytes, indexSha256 } = segment
-  if (store === null) {
-    add('an archive: set TALLYBOOK_ARCHIVE_URL', 'none')
-    return null
-  }
-  try {
-    const file = new CheckedFile(store, fileName)
-    const { index } = await readIndex(file, { shard, first, end, bytes, indexSha256 })
-    const times = [index.blocks[0]!.first_recorded_at, index.blocks.at(-1)!.last_recorded_at]
-    const found = [segment.firstRecordedAt, segment.lastRecordedAt]
-    if (`${times}` !== `${found}`) add(`recorded from ${times.join(' to ')}`, found.join(' to '))
-    const { ApiKeyStatsFlushed = 0, KeyStatsFlushed = 0 } = index.types
-    return ApiKeyStatsFlushed + KeyStatsFlushed
-  } catch (error) {
-    if (!(error instanceof SegmentError)) throw error
-    add('a file that can be read', error.failure.reason)
-    return null
-  }
-}
-
-async function readEnd(sql: Sql, { shard, first }: ArchivedSegment): Promise<number | null> {
-  const [row] = await sql<{ end: string }[]>`
-    select g.end_position as end
-    from segments g
-    where g.shard = ${shard} and g.first_position = ${first}`
-  return row === undefined ? null : Number(row.end)
-}
-
-async function countFlushes(sql: Sql, { shard, first, end }: ArchivedSegment): Promise<number> {
-  const [row] = await sql<{ flushes: number }[]>`
-    select count(*)::float8 as flushes
-    from events e
-    where e.shard = ${shard} and e.position >= ${first} and e.position < ${end}
-      and e.type in ${sql(FLUSH_TYPES)}`
-  return row!.flushes
 }

@@ -30,6 +30,12 @@ const ReportModel = Type.Object(
     events: Type.Integer(),
     problems: Type.Integer(),
     first: Type.Array(ProblemModel, { description: 'The first 1000 problems' }),
+    sampled: Type.Optional(
+      Type.Boolean({
+        description:
+          'True if only a sample of a large archive was read, and no projection was compared',
+      }),
+    ),
   },
   { title: 'VerificationReport' },
 )

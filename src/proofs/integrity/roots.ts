@@ -9,17 +9,18 @@ const PAGE_TILES = 64
 /**
  * Checks that every hash above level 0 is the root of the full tile below it. Roots are computed in
  * TypeScript, which shares no code with `tile_root`. Tiles only grow, so they are read in pages,
- * with a short statement each.
+ * with a short statement each. Tiles of which all leaves are before `from` are left out.
  */
 export async function checkRoots(
   sql: Sql,
   shard: number,
   { problems, signal }: { problems: Problems; signal: AbortSignal },
+  from = 0,
 ): Promise<void> {
   let after = { level: 0, number: '-1' }
   for (;;) {
     signal.throwIfAborted()
-    const rows = await readPage(sql, shard, after)
+    const rows = await readPage(sql, shard, after, from)
     problems.add(rows.flatMap((row) => checkRoot(shard, row)))
     const last = rows.at(-1)
     if (last === undefined) return
@@ -35,6 +36,7 @@ function readPage(
   sql: Sql,
   shard: number,
   after: { level: number; number: string },
+  from: number,
 ): Promise<TileRow[]> {
   return sql<TileRow[]>`
     select
@@ -44,6 +46,7 @@ function readPage(
       join tiles u on u.shard = t.shard and u.level = t.level + 1 and u.number = t.number / 256
     where t.shard = ${shard}
       and (t.level, t.number) > (${after.level}::smallint, ${after.number}::bigint)
+      and (t.number + 1) * power(256::numeric, t.level + 1) > ${from}::bigint
       and octet_length(t.hashes) = 8192
       and octet_length(u.hashes) >= 32 * (t.number % 256 + 1)
     order by t.level, t.number

@@ -24,7 +24,12 @@ export type Report = {
   /** The number of all problems; `first` has the first of them. */
   problems: number
   first: Problem[]
+  /** True if it was a sample; see `verifySample`. */
+  sampled?: true
 }
+
+/** What a sample of the archive has: how many events were read, and what is wrong. */
+export type ArchiveSample = { events: number; problems: Problem[] }
 
 export type VerifyOptions = {
   signal: AbortSignal
@@ -39,6 +44,10 @@ export type LogArchive = {
   attach(sql: Sql): () => Promise<void>
   /** Checks the list of archived segments against the files. */
   check(sql: Sql): Promise<Problem[]>
+  /** Returns the size of all files. */
+  readBytes(sql: Sql): Promise<number>
+  /** Checks some of the files: others each night, and a bounded number of events. */
+  sample(sql: Sql, signal: AbortSignal): Promise<ArchiveSample>
 }
 
 /**
@@ -103,7 +112,7 @@ const unreadable = (shard: number, { detail }: ArchiveUnavailable): Problem => (
 })
 
 /** Runs the checks that need no walk over the log. */
-async function checkTheRest(sql: Sql, problems: Problems): Promise<void> {
+export async function checkTheRest(sql: Sql, problems: Problems): Promise<void> {
   problems.add(await checkIdempotencyKeys(sql))
   problems.add(await checkShards(sql))
   problems.add(await checkSegments(sql))
@@ -117,7 +126,8 @@ async function checkTheRest(sql: Sql, problems: Problems): Promise<void> {
   problems.add(await checkVerifications(sql))
 }
 
-async function readShards(sql: Sql): Promise<{ shard: number; head: number }[]> {
+/** Reads the shards and their heads, in order. */
+export async function readShards(sql: Sql): Promise<{ shard: number; head: number }[]> {
   const rows = await sql<{ shard: number; head: string }[]>`
     select s.shard,
       coalesce((select max(e.position) from events e where e.shard = s.shard), -1) as head

@@ -26,7 +26,10 @@ export class Verifications {
     private readonly logger: Logger,
   ) {}
 
-  /** Starts a verification. `dueAt` (RFC 3339) identifies a nightly one, which runs only once. */
+  /**
+   * Starts a verification. `dueAt` (RFC 3339) identifies a nightly one, which runs only once, and
+   * reads a sample of a large archive.
+   */
   async start(dueAt: string | null = null): Promise<Started> {
     if (this.#isStopped) return 'busy'
     const lock = await takeLock(this.address)
@@ -42,7 +45,7 @@ export class Verifications {
       await lock.release()
       return 'done before'
     }
-    this.#running = this.#run(started.id).finally(() => lock.release())
+    this.#running = this.#run(started.id, dueAt !== null).finally(() => lock.release())
     return started
   }
 
@@ -57,10 +60,11 @@ export class Verifications {
     await this.#running
   }
 
-  async #run(id: number): Promise<void> {
+  async #run(id: number, isNightly: boolean): Promise<void> {
     const { address, logger, sql } = this
     try {
-      this.#job = startJob(['verify', '--json'], { address, logger })
+      const args = ['verify', '--json', ...(isNightly ? ['--sample'] : [])]
+      this.#job = startJob(args, { address, logger })
       const { exitCode, output } = await this.#job.ended
       // A verification that was stopped has no result: its row is left without an end.
       if (this.#isStopped) return

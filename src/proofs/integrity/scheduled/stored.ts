@@ -98,15 +98,25 @@ async function readVerifications(sql: Sql, { before, limit }: Page): Promise<Sto
   }))
 }
 
-/** Returns problems and end (Unix seconds) of the newest finished one; null if there is none. */
+/**
+ * Returns the end (Unix seconds) of the newest finished verification, and the problems of the
+ * newest that found some or was complete: after a sample without problems they may still be there.
+ * Null if there is none.
+ */
 export async function readNewestFinished(
   sql: Sql,
 ): Promise<{ id: number; problems: number; finishedAt: number } | null> {
   const [row] = await sql<{ id: number; problems: number; finished_at: number }[]>`
-    select v.id::float8 as id, v.problems, extract(epoch from v.finished_at)::float8 as finished_at
+    select v.id::float8 as id, v.problems, (
+      select extract(epoch from n.finished_at)::float8
+      from verifications n
+      where n.problems is not null
+      order by n.id desc
+      limit 1
+    ) as finished_at
     from verifications v
     where v.problems is not null
-    order by v.id desc
+    order by v.problems = 0 and v.report ->> 'sampled' is not null, v.id desc
     limit 1`
   return row ? { id: row.id, problems: row.problems, finishedAt: row.finished_at } : null
 }
