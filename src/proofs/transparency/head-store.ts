@@ -1,4 +1,5 @@
 import { hashLeaf, toLeaf } from '../../events/leaf.ts'
+import { archiveOf } from '../../log/archived.ts'
 import { readHead, readLeafEvents } from '../../log/read.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
 import { UserError } from '../../platform/user-error.ts'
@@ -95,8 +96,9 @@ async function findTree(sql: Sql, shard: number, head: SignedTreeHead): Promise<
 
 /**
  * Checks the events of the head's newest tile against its leaves: a backup would have lost these,
- * and others may have taken their place. `verify` checks all events. Returns the last leaf, or null
- * if the tree is empty.
+ * and others may have taken their place. `verify` checks all events. Those in the archive were
+ * compared with the tree before they left, and a service must start without them. Returns the last
+ * leaf, or null if the tree is empty.
  */
 async function recheckLeaves(sql: Sql, shard: number, head: SignedTreeHead): Promise<Hash | null> {
   if (head.size === 0) return null
@@ -104,10 +106,13 @@ async function recheckLeaves(sql: Sql, shard: number, head: SignedTreeHead): Pro
   const from = number * TILE_WIDTH
   const tile = { level: 0, number, width: head.size - from }
   const [hashes] = await readTiles(sql, shard, [tile])
-  const events = await readLeafEvents(sql, shard, from, head.size)
-  for (let i = 0; i < tile.width; i++) {
+  const spans = (await archiveOf(sql)?.spans(shard)) ?? []
+  const ends = spans.flatMap(({ first, end }) => (first < head.size ? [end] : []))
+  const start = Math.min(Math.max(from, ...ends), head.size)
+  const events = await readLeafEvents(sql, shard, start, head.size)
+  for (let i = start - from; i < tile.width; i++) {
     const leafHash = hashes!.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES)
-    const event = events[i]
+    const event = events[from + i - start]
     if (event && equalHashes(leafHash, hashLeaf(toLeaf(event)))) continue
     throw new LogForked(head, `event ${shard}/${from + i} is not the one that was signed`)
   }
