@@ -10,7 +10,7 @@ import { packShard } from '../../src/segments/packing.ts'
 import { type FaultyHttp, type HttpFault, startFaultyHttp } from '../segment-files/faulty-http.ts'
 import { type PlainS3, startPlainS3 } from '../segment-files/plain-s3.ts'
 import { useSmallSegments } from '../support/archived.ts'
-import { insertFlushes } from '../support/events.ts'
+import { editLog, insertFlushes } from '../support/events.ts'
 import { createDatabase, type TestDatabase } from '../support/server.ts'
 
 // A bucket that fails, lies or is full while segments move: none leaves the database before its
@@ -139,4 +139,12 @@ test('a file that was lost while the database has its events is written again', 
   expect(problems).toHaveLength(2)
   expect(await archive()).toEqual({ states: ['written', 'written'], problems: [] })
   expect(bucket.objects.size).toBe(2)
+})
+
+test('a segment of a damaged log stays, is named, and does not hold up others', async () => {
+  await editLog(database.owner, (log) => log`delete from events where shard = 0 and position = 70`)
+  const { states, problems } = await archive()
+  expect(states).toEqual(['written', 'full'])
+  expect(problems).toEqual(['Segment 0/64 to 127 stays: Event 0/70 is missing: 0/71 came instead.'])
+  expect(bucket.objects.size).toBe(1)
 })
