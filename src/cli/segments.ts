@@ -4,7 +4,7 @@ import { UserError } from '../platform/user-error.ts'
 import { parseVerifierKey, type VerifierKey } from '../proofs/merkle/key.ts'
 import { readSigner } from '../proofs/transparency/origin.ts'
 import { readPublished } from '../proofs/transparency/published.ts'
-import { archiveSegments } from '../retention/archive.ts'
+import { archiveAll, archiveSegments } from '../retention/archive.ts'
 import { BUSY } from '../retention/archiver.ts'
 import { type ListedSegment, readSegments } from '../retention/list.ts'
 import { readArchived } from '../retention/registry.ts'
@@ -22,12 +22,13 @@ import { formatTable } from './table.ts'
 
 /** Printed for wrong arguments, and in docs/reference/cli.md. */
 export const USAGE = `Usage: tallybook segments [list] [--json]
-       tallybook segments archive [--json]
+       tallybook segments archive [--wait] [--json]
        tallybook segments restore <shard>/<first position>
        tallybook segments verify [--archive <url>] [--key <verifier key>] ... [--json]
   archive   move each segment on by its next step: to TALLYBOOK_ARCHIVE_URL, and out of the
             database if it is older than TALLYBOOK_KEEP_DAYS. A running service does so by itself
-            (exit code 3: another process does so now)
+            (exit code 3: another process does so now); with --wait, continue until those that
+            have been old enough have left, five minutes later
   restore   bring a segment back into the database
   verify    check every file of the archive; with --archive, without the database`
 
@@ -39,7 +40,7 @@ const PAGE = 1_000
 
 /** Lists the segments of the log, and moves them to the archive and back. */
 export async function segments(args: string[]): Promise<void> {
-  const { action, target, isJson, archive, keys } = readArguments(args)
+  const { action, target, isJson, isWaiting, archive, keys } = readArguments(args)
   const signal = untilInterrupted()
   const config = readConfig(process.env)
   if (action === 'verify' && archive !== undefined) {
@@ -68,12 +69,13 @@ export async function segments(args: string[]): Promise<void> {
   async function archiveNow(pools: Pools, address: Parameters<typeof connectAsOwner>[0]) {
     lowerPriority()
     const signer = await readSigner(config.dataDir, config.logKeys)
-    const run = await archiveSegments({
+    const options = {
       ...{ address, sql: pools.project, store: storeOf(config), signal },
       keepDays: config.archive.keepDays,
       heads: signer === null ? null : await readPublished(pools.read, signer),
-      onStep: (step) => console.error(step),
-    })
+      onStep: (step: string) => console.error(step),
+    }
+    const run = await (isWaiting ? archiveAll(options) : archiveSegments(options))
     if (run === null) {
       throw new UserError('Another process archives segments.', { exitCode: BUSY })
     }
@@ -115,6 +117,7 @@ type Arguments = {
   /** The segment to restore. */
   target: { shard: number; first: number } | null
   isJson: boolean
+  isWaiting: boolean
   archive: string | undefined
   keys: VerifierKey[]
 }
@@ -126,6 +129,7 @@ function readArguments(args: string[]): Arguments {
       allowPositionals: true,
       options: {
         json: { type: 'boolean', default: false },
+        wait: { type: 'boolean', default: false },
         archive: { type: 'string' },
         key: { type: 'string', multiple: true, default: [] },
       },
@@ -136,12 +140,14 @@ function readArguments(args: string[]): Arguments {
     const isKnown = ['list', 'archive', 'restore', 'verify'].includes(action)
     const isPlain = action === 'restore' ? target !== null : place === undefined
     const hasChecks = values.archive !== undefined || values.key.length > 0
-    if (!isKnown || !isPlain || rest.length > 0 || (hasChecks && action !== 'verify')) {
+    const isMisplaced = (hasChecks && action !== 'verify') || (values.wait && action !== 'archive')
+    if (!isKnown || !isPlain || rest.length > 0 || isMisplaced) {
       throw new UserError(USAGE, { exitCode: EXIT.failed })
     }
     const keys = values.key.map(readKey)
     return {
       ...{ action: action as Arguments['action'], target, isJson: values.json },
+      isWaiting: values.wait,
       ...{ archive: values.archive, keys },
     }
   } catch (error) {

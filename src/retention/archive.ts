@@ -41,6 +41,9 @@ const ARCHIVE_LOCK = 7_365_007
 const LEAVE_TRIES = 50
 const LEAVE_PAUSE_MS = 200
 
+/** Milliseconds between two runs of those that wait until segments may leave. */
+const WAIT_MS = 1_000
+
 /**
  * Moves the segments of the log on, each by the next step: those that are full are written to the
  * archive; those that are there and old enough are marked, after they were verified again; those
@@ -60,6 +63,25 @@ export async function archiveSegments(options: ArchiveRunOptions): Promise<Archi
     return run
   } finally {
     await owner.end({ timeout: 1 })
+  }
+}
+
+/**
+ * Does so until no segment is marked any more: the runs in between take what has become full or old
+ * meanwhile. Waits for other processes. Stops at the first problem.
+ */
+export async function archiveAll(options: ArchiveRunOptions): Promise<ArchiveRun> {
+  const all: ArchiveRun = { written: 0, marked: 0, left: 0, problems: [] }
+  for (;;) {
+    const run = await archiveSegments(options)
+    all.written += run?.written ?? 0
+    all.marked += run?.marked ?? 0
+    all.left += run?.left ?? 0
+    all.problems.push(...(run?.problems ?? []))
+    if (all.problems.length > 0) return all
+    if (run !== null && (await readMarked(options.sql, 0)).length === 0) return all
+    await Bun.sleep(WAIT_MS)
+    options.signal.throwIfAborted()
   }
 }
 

@@ -184,3 +184,19 @@ test('a second process does nothing while one archives', async () => {
   connection.release()
   await owner.end()
 })
+
+test('a run that waits ends when what is old has left', async () => {
+  await database.owner`
+    update archived_segments
+    set last_recorded_at = last_recorded_at - interval '2 days', restored_at = null`
+  const child = start(...ARCHIVE, '--wait')
+  await until(async () => {
+    const rows = await database.owner`
+      select from archived_segments a where a.leaving_at is not null and a.left_at is null`
+    return rows.length === 1
+  })
+  await passDays(2)
+  expect(await child.exited).toBe(0)
+  expect(await child.stdout.text()).toBe('0 written, 1 leaving, 1 left\n')
+  expect(await readStates()).toEqual(['archived', 'archived', 'archived', 'open'])
+})
