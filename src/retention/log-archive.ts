@@ -33,8 +33,11 @@ export function logArchiveOf(address: ServerAddress, options: ArchiveOptions): L
 
 const DAY_MS = 86_400_000
 
-/** Blocks of a sample: some 200 MB, and half a minute of processor time. */
-const MAX_BLOCKS = 256
+/**
+ * Blocks of a sample, of up to 1 MiB of payloads each. A year of a gateway that writes 0.9 GB a day
+ * has some 330,000, so each is read within a year.
+ */
+const MAX_BLOCKS = 1_024
 
 /** Checks each row of the list of archived segments. */
 async function checkArchived(sql: Sql, store: SegmentStore | null): Promise<Problem[]> {

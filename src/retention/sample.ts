@@ -16,7 +16,7 @@ import { type ArchivedSegment, readArchived } from './registry.ts'
 export type SampleRange = {
   /** Days since 1970, in UTC. */
   night: number
-  /** Blocks that are read in one night: some 200 MB, and half a minute of processor time. */
+  /** Blocks that are read in one night. */
   maxBlocks: number
 }
 

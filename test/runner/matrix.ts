@@ -135,6 +135,7 @@ const WITH_PROGRAMS = [
   'test/independent/',
   'test/move-in/new-api',
   'test/move-in/old-database',
+  'test/retention/s3-servers',
   'test/segment-files/s3-servers',
 ]
 
