@@ -60,7 +60,7 @@ export function asOfPartRows(
       select u.shard, u.quarter, u.combination, ${columns}
       from (${backdatedParts(transaction, scope)}) u
       where u.shard = ${shard} and u.position <= ${until.positions[shard]!}`,
-    transaction`${read} union all ${rolledUpParts(transaction, scope)}`,
+    transaction`${read} ${rolledUpParts(transaction, scope)}`,
   )
 }
 

@@ -1,6 +1,6 @@
 import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { toMicroseconds } from '../../platform/postgres/timestamp.ts'
-import type { Grain } from '../projections/rolled-up.ts'
+import { GRAINS, type Grain } from '../projections/rolled-up.ts'
 
 const DAY_MS = 86_400_000
 
@@ -31,6 +31,10 @@ export async function readBoundaries(sql: Sql | Transaction): Promise<Boundary[]
     where p.projection = 'usage' and isfinite(b.before)
     order by b.grain desc, c.shard`
 }
+
+/** Returns the units by which some usage is kept. */
+export const grainsOf = (boundaries: readonly Boundary[]): Grain[] =>
+  GRAINS.filter((one) => boundaries.some(({ grain }) => grain === one))
 
 /** Throws UsageNotKept unless buckets with these bounds are sums of what is kept. */
 export function requireKept(kept: readonly Boundary[], bounds: readonly string[]): void {

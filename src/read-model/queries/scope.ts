@@ -20,15 +20,19 @@ export type Scope = {
 /** All provider groups: every request of a group is counted once. */
 export const EVERYTHING: Scope = { kind: 'provider_group', account: null }
 
-/** A `select` of all usage: shard, quarter, account, and the summed columns. */
-export function usageRows(sql: Sql | Transaction, scope: Scope): Fragment {
+/**
+ * A `select` of all usage: shard, quarter, account, and the summed columns. Each table costs time
+ * to plan; so `units` names those by which some is kept.
+ */
+export function usageRows(sql: Sql | Transaction, scope: Scope, units: readonly Grain[]): Fragment {
   const columns = listOf(sql, ACCOUNTS[scope.kind].sums, 'b')
-  return sql`
-    ${timelyRows(sql, scope)}
-    union all
-    select b.shard, b.quarter, b.account, ${columns} from (${backdatedRows(sql, scope)}) b
-    union all
-    select b.shard, b.quarter, b.account, ${columns} from (${rolledUpRows(sql, scope)}) b`
+  return [backdatedRows(sql, scope), ...units.map((grain) => rowsBy(sql, scope, grain))].reduce(
+    (all, rows) => sql`
+      ${all}
+      union all
+      select b.shard, b.quarter, b.account, ${columns} from (${rows}) b`,
+    timelyRows(sql, scope),
+  )
 }
 
 /** A `select` of usage that was counted when it was recorded, with the same columns. */
@@ -78,25 +82,28 @@ function selectPositioned(sql: Sql | Transaction, scope: Scope, table: string): 
  * A `select` of all usage by combination: shard, quarter, combination, the summed columns and the
  * measures.
  */
-export function partRows(sql: Sql | Transaction, scope: Scope): Fragment {
+export function partRows(sql: Sql | Transaction, scope: Scope, grains: readonly Grain[]): Fragment {
   const columns = listOf(sql, [...ACCOUNTS[scope.kind].sums, 'measures'], 'b')
   return sql`
     ${timelyParts(sql, scope)}
     union all
     select b.shard, b.quarter, b.combination, ${columns} from (${backdatedParts(sql, scope)}) b
-    union all
-    ${rolledUpParts(sql, scope)}`
+    ${rolledUpParts(sql, scope, grains)}`
 }
 
 /** A `select` of these rows that were counted when they were recorded. */
 export const timelyParts = (sql: Sql | Transaction, scope: Scope): Fragment =>
   selectParts(sql, scope, partsTable(scope.kind), [])
 
-/** A `select` of those that are kept by days or months. */
-export const rolledUpParts = (sql: Sql | Transaction, scope: Scope): Fragment =>
-  GRAINS.map((grain) => selectParts(sql, scope, rolledUpPartsTable(scope.kind, grain), [])).reduce(
-    (a, b) => sql`${a} union all ${b}`,
-  )
+/** Those that are kept by days or months, to follow another `select`. */
+export const rolledUpParts = (
+  sql: Sql | Transaction,
+  scope: Scope,
+  grains: readonly Grain[] = GRAINS,
+): Fragment =>
+  grains
+    .map((grain) => selectParts(sql, scope, rolledUpPartsTable(scope.kind, grain), []))
+    .reduce((all, parts) => sql`${all} union all ${parts}`, sql``)
 
 /** A `select` of the others, with their positions. */
 export const backdatedParts = (sql: Sql | Transaction, scope: Scope): Fragment =>

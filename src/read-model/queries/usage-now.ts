@@ -1,7 +1,8 @@
 import type { Positions } from '../../events/positions.ts'
 import { inSnapshot, type Sql, type Transaction } from '../../platform/postgres/pool.ts'
 import type { Projection } from '../projections/projection.ts'
-import { readBoundaries, requireKept } from './kept-usage.ts'
+import { GRAINS, type Grain } from '../projections/rolled-up.ts'
+import { grainsOf, readBoundaries, requireKept } from './kept-usage.ts'
 import type { Reflected } from './live.ts'
 import { liveSource } from './live-source.ts'
 import { readMeasures } from './measures.ts'
@@ -10,8 +11,11 @@ import { readUsage, type Usage } from './usage.ts'
 import type { DividedUsage, Division } from './usage-by.ts'
 import { addDetails } from './usage-details.ts'
 
-/** True once this process has seen usage elsewhere: backdated, or by days or months. */
-let isElsewhere = false
+/**
+ * Set once this process has seen usage elsewhere: backdated, or by these units; so others are not
+ * looked for.
+ */
+let elsewhere: readonly Grain[] | null = null
 
 /**
  * Reads the current usage, and the positions that `projections` reflect, in one snapshot. While
@@ -26,22 +30,27 @@ export async function readUsageNow(
   division: Division | null = null,
 ): Promise<Reflected<Usage | DividedUsage>> {
   return inSnapshot(sql, async (transaction) => {
-    const rows = isElsewhere ? usageRows : timelyRows
-    const [{ positions, hasBackdated }, boundaries, measures, timely] = await Promise.all([
+    const seen = elsewhere
+    const rows =
+      seen === null ? timelyRows(transaction, scope) : usageRows(transaction, scope, seen)
+    const [{ positions, hasBackdated }, boundaries, measures, found] = await Promise.all([
       readReflectedUsage(transaction, projections),
       readBoundaries(transaction),
       readMeasures(transaction, liveSource(transaction)),
-      readUsage(transaction, scope, rows(transaction, scope), bounds),
+      readUsage(transaction, scope, rows, bounds),
     ])
     requireKept(boundaries, bounds)
-    let whole = timely
-    if ((hasBackdated || boundaries.length > 0) && rows !== usageRows) {
-      isElsewhere = true
-      whole = await readUsage(transaction, scope, usageRows(transaction, scope), bounds)
+    const grains = grainsOf(boundaries)
+    const usage = usageRows(transaction, scope, grains)
+    let whole = found
+    const isNew = seen === null ? hasBackdated : grains.some((grain) => !seen.includes(grain))
+    if (isNew || (seen === null && grains.length > 0)) {
+      elsewhere = GRAINS.filter((grain) => grains.includes(grain) || elsewhere?.includes(grain))
+      whole = await readUsage(transaction, scope, usage, bounds)
     }
     const source = {
-      usage: usageRows(transaction, scope),
-      parts: () => partRows(transaction, scope),
+      usage,
+      parts: () => partRows(transaction, scope, grains),
       measures,
     }
     const value = await addDetails(transaction, scope, source, bounds, whole, division)
