@@ -1,12 +1,14 @@
 import type { StoredEvent } from '../events/event.ts'
+import { nextTurn } from '../platform/async/turns.ts'
 import { decompress } from './blocks/compress.ts'
-import { decodeBlock } from './blocks/decode.ts'
+import { Block } from './blocks/decode.ts'
 import { MAX_DICTIONARY_CHARACTERS } from './blocks/dictionary.ts'
 import { BlockError } from './blocks/numbers.ts'
 import { SegmentError } from './failure.ts'
 import type { CheckedFile } from './fetch.ts'
 import type { BlockEntry, Place, SegmentIndex } from './index-format.ts'
 import { type ExpectedSegment, readIndex } from './open.ts'
+import { RecentBlocks } from './recent-blocks.ts'
 
 /**
  * Bytes and characters of a block at most: those of an event with the largest body, twice. A block
@@ -20,8 +22,8 @@ const MAX_BLOCK_EVENTS = 65_536
 /** Bytes of a dictionary at most: each of its texts may have two quotes, a comma and escapes. */
 const MAX_DICTIONARY_BYTES = 8 * MAX_DICTIONARY_CHARACTERS
 
-/** Decoded blocks that are kept: a page of scattered events may go back and forth between some. */
-const RECENT_BLOCKS = 4
+/** Events that are decoded in one go: some 3 ms of this thread. */
+const PAGE_EVENTS = 500
 
 /**
  * Events of a segment after a position and through another, by default to its end; in reverse order
@@ -34,19 +36,22 @@ export type SegmentRange = { after: number; through?: number; newestFirst?: bool
  * hash. Every method throws SegmentError if the file can't be read.
  */
 export class Segment {
-  /** Blocks read last, or being read, by number; the oldest first. */
-  readonly #recent = new Map<number, Promise<StoredEvent[]>>()
   #dictionary: Promise<string[]> | null = null
 
   constructor(
     private readonly file: CheckedFile,
     readonly index: SegmentIndex,
+    private readonly recent = new RecentBlocks(),
   ) {}
 
   /** Opens the file of a segment, which must be the one that is expected. */
-  static async open(file: CheckedFile, expected: ExpectedSegment = {}): Promise<Segment> {
+  static async open(
+    file: CheckedFile,
+    expected: ExpectedSegment = {},
+    recent?: RecentBlocks,
+  ): Promise<Segment> {
     const { index } = await readIndex(file, expected)
-    return new Segment(file, index)
+    return new Segment(file, index, recent)
   }
 
   /** Returns the event at a position, or null if the segment does not contain it. */
@@ -54,11 +59,15 @@ export class Segment {
     const { first_position, end_position } = this.index
     if (!(position >= first_position && position < end_position)) return null
     const number = this.#blockAt(position)
-    const events = await this.#readBlock(number)
-    return events[position - this.index.blocks[number]!.first_position]!
+    const block = await this.#readBlock(number)
+    const at = position - this.index.blocks[number]!.first_position
+    return this.#understand(this.index.blocks[number]!, () => block.decode(at, at + 1)[0]!)
   }
 
-  /** Yields the events of a range, in pages of one block; reads the next while one is in use. */
+  /**
+   * Yields the events of a range, in pages of one block or a part of it. Reads the next block while
+   * one is in use, and lets others have a turn between two pages.
+   */
   async *readPages({
     after,
     through = Number.MAX_SAFE_INTEGER,
@@ -78,12 +87,31 @@ export class Segment {
       return block
     }
     let number = newestFirst ? to : from
-    for (let block = readAt(number); block !== null; ) {
-      const events = await block
-      number += step
-      block = readAt(number)
-      const page = events.filter(({ position }) => position >= first && position <= last)
-      yield newestFirst ? page.reverse() : page
+    for (let reading = readAt(number); reading !== null; number += step) {
+      const block = await reading
+      reading = readAt(number + step)
+      const { first_position: start, events } = this.index.blocks[number]!
+      const [low, high] = [Math.max(first - start, 0), Math.min(last + 1 - start, events)]
+      const pages = this.#decodePages(number, block, low, high)
+      if (newestFirst) yield (await Array.fromAsync(pages)).flat().reverse()
+      else yield* pages
+    }
+  }
+
+  /** Yields the events of a block from one index to another, exclusive. */
+  async *#decodePages(
+    number: number,
+    block: Block,
+    from: number,
+    end: number,
+  ): AsyncGenerator<StoredEvent[]> {
+    const entry = this.index.blocks[number]!
+    const pages = block.pages(from, end, PAGE_EVENTS)
+    for (;;) {
+      const { done, value } = this.#understand(entry, () => pages.next())
+      if (done) return
+      yield value
+      if (end - from > PAGE_EVENTS) await nextTurn()
     }
   }
 
@@ -97,8 +125,8 @@ export class Segment {
     const block = blocks[number]
     if (block === undefined) return end_position
     if (block.first_recorded_at >= at) return block.first_position
-    const events = await this.#readBlock(number)
-    return block.first_position + firstWhere(events, ({ recordedAt }) => recordedAt >= at)
+    const times = await this.#readBlock(number)
+    return block.first_position + firstIndex(block.events, (i) => times.recordedAt(i) >= at)
   }
 
   #blockAt(position: number): number {
@@ -108,28 +136,16 @@ export class Segment {
     )
   }
 
-  #readBlock(number: number): Promise<StoredEvent[]> {
-    const known = this.#recent.get(number)
-    this.#recent.delete(number)
-    const block = known ?? this.#fetchBlock(number)
-    this.#recent.set(number, block)
-    if (known !== undefined) return block
-    for (const oldest of this.#recent.keys()) {
-      if (this.#recent.size <= RECENT_BLOCKS) break
-      this.#recent.delete(oldest)
-    }
-    // A failure is not kept: the store may be back.
-    block.catch(() => {
-      if (this.#recent.get(number) === block) this.#recent.delete(number)
-    })
-    return block
+  #readBlock(number: number): Promise<Block> {
+    const entry = this.index.blocks[number]!
+    const name = `${this.file.name} ${number}`
+    return this.recent.get(name, entry.plain_bytes, () => this.#fetchBlock(entry))
   }
 
-  async #fetchBlock(number: number): Promise<StoredEvent[]> {
-    const entry = this.index.blocks[number]!
+  async #fetchBlock(entry: BlockEntry): Promise<Block> {
     const dictionary = this.index.dictionary === null ? [] : await this.#readDictionary()
     const plain = await this.#fetch(entry, MAX_BLOCK)
-    return await this.#understand(entry, () => decode(plain, entry, this.index.shard, dictionary))
+    return this.#understand(entry, () => openBlock(plain, entry, this.index.shard, dictionary))
   }
 
   #readDictionary(): Promise<string[]> {
@@ -143,7 +159,7 @@ export class Segment {
   async #fetchDictionary(): Promise<string[]> {
     const entry = this.index.dictionary!
     const plain = await this.#fetch(entry, MAX_DICTIONARY_BYTES)
-    return await this.#understand(entry, () => readTexts(plain, entry.texts))
+    return this.#understand(entry, () => readTexts(plain, entry.texts))
   }
 
   async #fetch(place: Place, maxBytes: number): Promise<Buffer> {
@@ -152,12 +168,16 @@ export class Segment {
       throw this.#malformed(place, `it claims to have ${plain_bytes} bytes`)
     }
     const compressed = await this.file.read({ offset, length: bytes }, sha256)
-    return await this.#understand(place, () => decompress(compressed, plain_bytes))
+    const plain = await decompress(compressed, plain_bytes).catch((error) => error as Error)
+    return this.#understand(place, () => {
+      if (plain instanceof Error) throw plain
+      return plain
+    })
   }
 
-  async #understand<Value>(place: Place, read: () => Value | Promise<Value>): Promise<Value> {
+  #understand<Value>(place: Place, read: () => Value): Value {
     try {
-      return await read()
+      return read()
     } catch (error) {
       throw error instanceof BlockError ? this.#malformed(place, error.message) : error
     }
@@ -169,19 +189,19 @@ export class Segment {
   }
 }
 
-function decode(
+function openBlock(
   plain: Buffer,
   entry: BlockEntry,
   shard: number,
   dictionary: readonly string[],
-): StoredEvent[] {
+): Block {
   if (entry.events > MAX_BLOCK_EVENTS) throw new BlockError('it claims to have too many events')
-  const events = decodeBlock(plain, { shard, ...entry }, dictionary, MAX_BLOCK)
-  const [first, last] = [events[0]!.recordedAt, events.at(-1)!.recordedAt]
+  const block = new Block(plain, { shard, ...entry }, dictionary, MAX_BLOCK)
+  const [first, last] = [block.recordedAt(0), block.recordedAt(entry.events - 1)]
   if (first !== entry.first_recorded_at || last !== entry.last_recorded_at) {
     throw new BlockError('its times differ from those in the index')
   }
-  return events
+  return block
 }
 
 function readTexts(plain: Buffer, length: number): string[] {
@@ -201,11 +221,15 @@ const isTexts = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((text) => typeof text === 'string')
 
 /** Returns the index of the first item for which a test is true, as it is for all after it. */
-function firstWhere<Item>(items: readonly Item[], test: (item: Item) => boolean): number {
-  let [low, high] = [0, items.length]
+const firstWhere = <Item>(items: readonly Item[], test: (item: Item) => boolean): number =>
+  firstIndex(items.length, (i) => test(items[i]!))
+
+/** Like `firstWhere`, for the numbers from 0 to `length`, which is the result if there is none. */
+function firstIndex(length: number, test: (index: number) => boolean): number {
+  let [low, high] = [0, length]
   while (low < high) {
     const middle = Math.floor((low + high) / 2)
-    if (test(items[middle]!)) high = middle
+    if (test(middle)) high = middle
     else low = middle + 1
   }
   return low

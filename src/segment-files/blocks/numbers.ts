@@ -58,14 +58,41 @@ export class NumberColumn {
 
   /** Returns the next number. Throws BlockError if there is none. */
   next(): number {
-    if (this.#at >= this.length) throw new BlockError('a column is too short')
+    if (this.#at >= this.length) throw tooShort()
     const at = this.#at++
     const { bytes, length, width } = this
     let value = 0
     for (let plane = width - 1; plane >= 0; plane--) {
       value = value * 256 + bytes[plane * length + at]!
     }
-    if (value > Number.MAX_SAFE_INTEGER) throw new BlockError('a number is too large')
+    if (value > Number.MAX_SAFE_INTEGER) throw tooLarge()
     return value
   }
+
+  /** Returns the next `count` numbers. Throws BlockError if there are fewer. */
+  take(count: number): number[] {
+    if (count > this.left) throw tooShort()
+    const { bytes, length, width } = this
+    const values: number[] = []
+    // Almost all numbers have one or two bytes: for them, this takes a third of `next`.
+    if (width !== 1 && width !== 2) {
+      for (let i = 0; i < count; i++) values.push(this.next())
+      return values
+    }
+    const start = this.#at
+    const high = start + length
+    this.#at += count
+    if (width === 1) for (let i = 0; i < count; i++) values.push(bytes[start + i]!)
+    else for (let i = 0; i < count; i++) values.push((bytes[high + i]! << 8) | bytes[start + i]!)
+    return values
+  }
+
+  /** Passes over numbers without reading them. Throws BlockError if there are fewer. */
+  skip(count: number): void {
+    if (count > this.left) throw tooShort()
+    this.#at += count
+  }
 }
+
+const tooShort = () => new BlockError('a column is too short')
+const tooLarge = () => new BlockError('a number is too large')
