@@ -19,6 +19,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   events: [],
   log: ['platform', 'events'],
   'read-model': ['platform', 'events', 'log'],
+  explain: CORE,
   bookkeeping: CORE,
   registration: ['platform', 'events', 'log'],
   segments: ['platform', 'events', 'log'],
@@ -46,14 +47,14 @@ const MAY_IMPORT: Record<string, string[]> = {
   http: [
     ...CORE,
     ...['subscriptions', 'bookkeeping', 'quota', 'sources', 'rules', 'webhooks', 'cluster'],
-    ...['auth', 'proofs', 'retention'],
+    ...['auth', 'proofs', 'retention', 'explain'],
   ],
   // The write routes can't reach a projection, and the read routes can't reach the log.
   'http/flushes': ['events', 'log', 'auth', 'http'],
   'http/catalog': ['platform', 'events', 'log/catalog', 'quota/periods.ts', 'http'],
   'http/bookkeeping': ['events', 'bookkeeping', 'read-model/queries/scope.ts', 'auth', 'http'],
   'http/counters': ['platform', 'events', 'read-model', 'quota', 'cluster', 'http'],
-  'http/explain': ['platform', 'events', 'read-model', 'cluster', 'http'],
+  'http/explain': ['platform', 'events', 'read-model', 'explain', 'cluster', 'http'],
   'http/usage': ['platform', 'events', 'read-model', 'cluster', 'http'],
   tracing: [
     ...['platform/async', 'events/flush.ts', 'log/append-call.ts', 'log/queue.ts'],

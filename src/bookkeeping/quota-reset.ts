@@ -4,7 +4,7 @@ import type { QuotaReset } from '../events/types/quota-reset.ts'
 import type { Sql, Transaction } from '../platform/postgres/pool.ts'
 import { toMicroseconds } from '../platform/postgres/timestamp.ts'
 import type { AsOfQueries } from '../read-model/queries/as-of.ts'
-import { readCounted } from '../read-model/queries/explain.ts'
+import { readCounted } from '../read-model/queries/counted.ts'
 import { liveGeneration } from '../read-model/queries/live-source.ts'
 import { sharesOf } from './posted-amounts.ts'
 

@@ -1,20 +1,25 @@
-import { PayloadError } from '../../events/columns.ts'
-import { decodeEvent, typesThatPostTo } from '../../events/event.ts'
-import { startOfQuarterHour } from '../../events/instant.ts'
-import { openWindow, type Stretch } from '../../log/archived.ts'
-import { readPositionAt } from '../../log/position-at.ts'
-import { readEvent, readRecordedAt, statedTime } from '../../log/read.ts'
-import { payloadText } from '../../log/visit.ts'
-import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
-import { toMicroseconds } from '../../platform/postgres/timestamp.ts'
-import { beforeBlock, endOfBlock, endsBlock } from '../projections/backdated.ts'
-import { type Content, contentOf } from '../projections/entry.ts'
-import { GRAINS, type Grain, TIMELY } from '../projections/rolled-up.ts'
-import { usage } from '../projections/usage.ts'
-import type { AsOfQueries } from './as-of.ts'
-import { type Counted, contributionOf, isNothing, plus } from './contribution.ts'
-import type { ReadLarge } from './read-large.ts'
-import { backdatedRows, rowsBy, type Scope, timelyRows } from './scope.ts'
+import { PayloadError } from '../events/columns.ts'
+import { decodeEvent, typesThatPostTo } from '../events/event.ts'
+import { startOfQuarterHour } from '../events/instant.ts'
+import { openWindow, type Stretch } from '../log/archived.ts'
+import { readPositionAt } from '../log/position-at.ts'
+import { readEvent, readRecordedAt, statedTime } from '../log/read.ts'
+import { payloadText } from '../log/visit.ts'
+import type { Fragment, Sql, Transaction } from '../platform/postgres/pool.ts'
+import { toMicroseconds } from '../platform/postgres/timestamp.ts'
+import { beforeBlock, endOfBlock, endsBlock } from '../read-model/projections/backdated.ts'
+import { type Content, contentOf } from '../read-model/projections/entry.ts'
+import { GRAINS, type Grain, TIMELY } from '../read-model/projections/rolled-up.ts'
+import { usage } from '../read-model/projections/usage.ts'
+import type { AsOfQueries } from '../read-model/queries/as-of.ts'
+import {
+  type Counted,
+  contributionOf,
+  isNothing,
+  plus,
+} from '../read-model/queries/contribution.ts'
+import type { ReadLarge } from '../read-model/queries/read-large.ts'
+import { backdatedRows, rowsBy, type Scope, timelyRows } from '../read-model/queries/scope.ts'
 
 /** Maximum number of events that one call scans: about 20 MB, a fifth of a second. */
 const MAX_SCANNED_EVENTS = 20_000

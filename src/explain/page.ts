@@ -1,18 +1,12 @@
-import { ACCOUNTS } from '../../events/accounts.ts'
-import { mergeByTime } from '../../events/merge-by-time.ts'
-import type { Positions } from '../../events/positions.ts'
-import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
-import type { AsOfQueries } from './as-of.ts'
-import { type Counted, plus } from './contribution.ts'
+import { mergeByTime } from '../events/merge-by-time.ts'
+import type { Positions } from '../events/positions.ts'
+import { type Counted, plus } from '../read-model/queries/contribution.ts'
+import { type LogAndHistory, readCounted } from '../read-model/queries/counted.ts'
+import type { Scope } from '../read-model/queries/scope.ts'
 import { type Contribution, type Contributions, readContributions } from './contributions.ts'
-import type { Source } from './live-source.ts'
-import { countedRows, type Scope } from './scope.ts'
 
 /** An event that contributes to a total, and the running total including it. */
 export type Step = Contribution & { running: Counted }
-
-/** The log, and as-of totals. */
-type ExplainSource = { sql: Sql | Transaction; history: AsOfQueries }
 
 /** One page of the events that make up a total, in order of time. */
 export type Explanation = {
@@ -29,7 +23,7 @@ export type Explanation = {
  * explanation.
  */
 export async function explain(
-  from: ExplainSource,
+  from: LogAndHistory,
   scope: Scope,
   { after, through }: { after: Positions; through: Positions },
   limit: number,
@@ -55,30 +49,6 @@ export async function explain(
   })
   const isDone = positions.every((position, shard) => position >= through[shard]!)
   return { before, steps, next: isDone ? null : positions }
-}
-
-/** Reads the totals of `scope` as of these positions. */
-export async function readCounted(
-  { sql, history }: ExplainSource,
-  scope: Scope,
-  positions: Positions,
-): Promise<Counted> {
-  const { sums } = ACCOUNTS[scope.kind]
-  return history.read(sql, positions, scope, async (transaction, source) => {
-    const [row] = await sumCounted(transaction, source, scope)
-    return sums.map((name) => BigInt(row![name]!))
-  })
-}
-
-function sumCounted(transaction: Transaction, source: Source, scope: Scope) {
-  const sums = ACCOUNTS[scope.kind].sums
-    .map((name) => {
-      const column = transaction(name)
-      return transaction`coalesce(sum(t.${column}), 0)::text as ${column}`
-    })
-    .reduce((all, sum) => transaction`${all}, ${sum}`)
-  return transaction<Record<string, string>[]>`
-    select ${sums} from (${countedRows(transaction, source, scope)}) t`
 }
 
 /** The position reached in each shard, where these contributions were taken of what was read. */
