@@ -1,7 +1,7 @@
 import { isAct } from '../events/act.ts'
 import { decodeEvent, postingsOf } from '../events/event.ts'
 import { unknownOf } from '../events/unknown.ts'
-import { readAt } from '../log/archived.ts'
+import { openAt } from '../log/archived.ts'
 import { readEvent, recordedAt, statedTime } from '../log/read.ts'
 import type { EventPlace } from '../log/visit.ts'
 import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
@@ -24,10 +24,8 @@ export type Header = {
 
 /** Reads the header of an event; null if there is none at this position. */
 export async function readHeader(sql: Sql, shard: number, position: number) {
-  const [row] = await readAt(
-    sql,
-    shard,
-    position,
+  const window = await openAt(sql, shard, position)
+  const [row] = await window.read(
     (source) => source<HeaderRow[]>`
       select e.type, ${recordedAt(sql)}, encode(e.payload_sha256, 'hex') as payload_sha256,
         pg_column_size(e.payload) as payload_bytes,

@@ -1,3 +1,4 @@
+import type { StoredEvent } from '../events/event.ts'
 import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import { poolOf, type Sql, type Transaction } from '../platform/postgres/pool.ts'
 
@@ -9,18 +10,21 @@ export type Stretch = { shard: number; after: number; through: number }
 
 /** A part of the log that can be read with one statement, after `after` and through `through`. */
 export type Window = Omit<Stretch, 'shard'> & {
-  /** False if it is in the database. */
-  isArchived: boolean
-  /** Runs `read` on a connection whose `events` has the events of the window. */
+  /** Its events in the order of the read, if they have left the database; null if it has them. */
+  events: readonly StoredEvent[] | null
+  /**
+   * Runs `read` on a connection whose `events` has the events of the window. If they have left the
+   * database, they are loaded for that, which takes longer than to read `events`.
+   */
   read<Value>(read: (sql: Sql | Transaction) => Promise<Value>): Promise<Value>
 }
 
 /**
  * The flushes that have left the database. The core knows only which spans they were in, and that
- * they can be loaded into a connection's `events`.
+ * their events can be had, or loaded into a connection's `events`.
  */
 export type EventArchive = {
-  /** Returns the spans of a shard whose events have to be loaded, in order. */
+  /** Returns the spans of a shard whose events are elsewhere, in order. */
   spans(shard: number): Promise<readonly Span[]>
   /**
    * Opens the beginning of a stretch within one span, or with `newestFirst` its end: of so many
@@ -84,16 +88,9 @@ export async function openWindow(
     if (end <= at) after = newestFirst ? Math.max(after, end - 1) : after
     else if (!newestFirst) through = Math.min(through, first - 1)
   }
-  return { after, through, isArchived: false, read: (read) => read(sql) }
+  return { after, through, events: null, read: (read) => read(sql) }
 }
 
-/** Runs `read` where the event at a position can be found. */
-export async function readAt<Value>(
-  sql: Sql | Transaction,
-  shard: number,
-  position: number,
-  read: (sql: Sql | Transaction) => Promise<Value>,
-): Promise<Value> {
-  const window = await openWindow(sql, { shard, after: position - 1, through: position }, 1)
-  return window.read(read)
-}
+/** Opens the window of the event at a position, if there is one. */
+export const openAt = (sql: Sql | Transaction, shard: number, position: number): Promise<Window> =>
+  openWindow(sql, { shard, after: position - 1, through: position }, 1)

@@ -3,20 +3,15 @@ import type { LeafEvent } from '../events/leaf.ts'
 import type { Positions } from '../events/positions.ts'
 import type { Sql, Transaction } from '../platform/postgres/pool.ts'
 import { toMicroseconds } from '../platform/postgres/timestamp.ts'
-import { openWindow, readAt } from './archived.ts'
+import { openAt, openWindow, type Stretch } from './archived.ts'
+import { type ReadFilter, type ReadLimits, take, toTest } from './filter.ts'
 import { readPositionAt } from './position-at.ts'
-
-/** Limits of one read: at most `rows` events, and about `bytes` of payload; at least one event. */
-export type ReadLimits = { rows: number; bytes: number }
 
 /**
  * The events of one shard after a position and through another, by default to the end; in reverse
  * order with `newestFirst`.
  */
 export type ReadRange = { shard: number; after: number; through?: number; newestFirst?: boolean }
-
-/** Selects events; an absent member selects all. Times are RFC 3339, `to` is exclusive. */
-export type ReadFilter = { type?: string; source?: string; from?: string; to?: string }
 
 /** Returns the position of each shard's last event, by shard; -1 if there is none. */
 export async function readHeads(sql: Sql | Transaction): Promise<Positions> {
@@ -94,16 +89,17 @@ export async function selectEvents(
   const events: StoredEvent[] = []
   let [rows, bytes] = [limits.rows, limits.bytes]
   const left = { shard, after, through }
-  // A filter may leave most of what is loaded out. Callers pass absent members as undefined.
+  // A filter may leave most of a window out. Callers pass absent members as undefined.
   const isFiltered = Object.values(filter).some((value) => value !== undefined)
   while (left.after < left.through && rows > 0 && bytes > 0) {
-    const wanted = isFiltered ? Number.POSITIVE_INFINITY : rows
+    const wanted = isFiltered ? FILTERED_EVENTS : rows
     const window = await openWindow(sql, left, wanted, newestFirst)
     const range = { shard, after: window.after, through: window.through, newestFirst }
-    const found = await window.read((source) =>
-      selectInWindow(source, range, { rows, bytes }, filter),
-    )
-    events.push(...found)
+    const found =
+      window.events === null
+        ? await selectInDatabase(sql, range, { rows, bytes }, filter)
+        : take(window.events, { rows, bytes }, await toTest(sql, filter))
+    for (const event of found) events.push(event)
     rows -= found.length
     for (const { payloadBytes } of found) bytes -= payloadBytes
     if (newestFirst) left.through = window.after
@@ -112,7 +108,10 @@ export async function selectEvents(
   return events
 }
 
-async function selectInWindow(
+/** Events of the archive that a filtered read looks at in one go: some 10 ms. */
+const FILTERED_EVENTS = 2_000
+
+async function selectInDatabase(
   sql: Sql | Transaction,
   { shard, after, through, newestFirst }: Required<ReadRange>,
   limits: ReadLimits,
@@ -139,23 +138,27 @@ async function selectInWindow(
   return rows.map(toStoredEvent)
 }
 
-/** Returns when an event was recorded, formatted by `recordedAt`, or null if there is no event. */
-export async function readRecordedAt(
+/** Returns the content of an event's leaf, or null if the shard has none at that position. */
+export async function readLeafEvent(
   sql: Sql | Transaction,
   shard: number,
   position: number,
-): Promise<string | null> {
-  const [row] = await readAt(
-    sql,
-    shard,
-    position,
-    (source) => source<{ recorded_at: string }[]>`
-      select ${recordedAt(sql)}
-      from events e
-      where e.shard = ${shard} and e.position = ${position}`,
-  )
-  return row?.recorded_at ?? null
+): Promise<LeafEvent | null> {
+  const { events } = await openAt(sql, shard, position)
+  if (events !== null) return events[0] ?? null
+  const [row] = await sql<LeafRow[]>`
+    select ${leafColumns(sql)}
+    from events e
+    where e.shard = ${shard} and e.position = ${position}`
+  return row ? toLeafEvent(row) : null
 }
+
+/** Returns when an event was recorded, formatted by `recordedAt`, or null if there is no event. */
+export const readRecordedAt = async (
+  sql: Sql | Transaction,
+  shard: number,
+  position: number,
+): Promise<string | null> => (await readLeafEvent(sql, shard, position))?.recordedAt ?? null
 
 /**
  * Returns what distinguishes an event from the one at the same position in another history of the
@@ -172,16 +175,8 @@ export async function readIdentity(
   shard: number,
   position: number,
 ): Promise<string | null> {
-  const [row] = await readAt(
-    sql,
-    shard,
-    position,
-    (source) => source<Pick<EventRow, 'recorded_at' | 'payload_sha256'>[]>`
-      select ${recordedAt(sql)}, encode(e.payload_sha256, 'hex') as payload_sha256
-      from events e
-      where e.shard = ${shard} and e.position = ${position}`,
-  )
-  return row ? `${row.recorded_at} ${row.payload_sha256}` : null
+  const event = await readLeafEvent(sql, shard, position)
+  return event && identityOf(event)
 }
 
 /** Returns one event, or null if the shard has none at that position. */
@@ -190,15 +185,12 @@ export async function readEvent(
   shard: number,
   position: number,
 ): Promise<StoredEvent | null> {
-  const [row] = await readAt(
-    sql,
-    shard,
-    position,
-    (source) => source<EventRow[]>`
-      select ${columns(sql)}
-      from events e
-      where e.shard = ${shard} and e.position = ${position}`,
-  )
+  const { events } = await openAt(sql, shard, position)
+  if (events !== null) return events[0] ?? null
+  const [row] = await sql<EventRow[]>`
+    select ${columns(sql)}
+    from events e
+    where e.shard = ${shard} and e.position = ${position}`
   return row ? toStoredEvent(row) : null
 }
 
@@ -209,21 +201,30 @@ export async function readLeafEvents(
   from: number,
   to: number,
 ): Promise<LeafEvent[]> {
-  const events: LeafEvent[] = []
+  const leaves: LeafEvent[] = []
   for (let after = from - 1; after < to - 1; ) {
-    const window = await openWindow(sql, { shard, after, through: to - 1 }, to - 1 - after)
-    const rows = await window.read(
-      (source) => source<Omit<EventRow, 'payload' | 'payload_bytes'>[]>`
-        select ${leafColumns(sql)}
-        from events e
-        where e.shard = ${shard} and e.position > ${after} and e.position <= ${window.through}
-        order by e.position`,
-    )
-    for (const row of rows) events.push(toLeafEvent(row))
-    after = window.through
+    const stretch = { shard, after, through: to - 1 }
+    const { through, events } = await openWindow(sql, stretch, to - 1 - after)
+    if (events !== null) leaves.push(...events.map(withoutPayload))
+    else leaves.push(...(await selectLeaves(sql, { shard, after, through })))
+    after = through
   }
-  return events
+  return leaves
 }
+
+async function selectLeaves(
+  sql: Sql | Transaction,
+  { shard, after, through }: Stretch,
+): Promise<LeafEvent[]> {
+  const rows = await sql<LeafRow[]>`
+    select ${leafColumns(sql)}
+    from events e
+    where e.shard = ${shard} and e.position > ${after} and e.position <= ${through}
+    order by e.position`
+  return rows.map(toLeafEvent)
+}
+
+const withoutPayload = ({ payload, payloadBytes, ...leaf }: StoredEvent): LeafEvent => leaf
 
 type EventRow = {
   shard: number
@@ -269,7 +270,9 @@ const leafColumns = (sql: Sql | Transaction) => sql`
 const columns = (sql: Sql | Transaction) => sql`
   ${leafColumns(sql)}, e.payload::text as payload, pg_column_size(e.payload) as payload_bytes`
 
-const toLeafEvent = (row: Omit<EventRow, 'payload' | 'payload_bytes'>): LeafEvent => ({
+type LeafRow = Omit<EventRow, 'payload' | 'payload_bytes'>
+
+const toLeafEvent = (row: LeafRow): LeafEvent => ({
   shard: row.shard,
   position: Number(row.position),
   type: row.type,

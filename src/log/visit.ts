@@ -1,4 +1,5 @@
 import type { StoredEvent } from '../events/event.ts'
+import { runInTurns } from '../platform/async/turns.ts'
 import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import type { Fragment, Sql, Transaction } from '../platform/postgres/pool.ts'
 import { archiveOf, openWindow, type Stretch } from './archived.ts'
@@ -59,9 +60,13 @@ export async function visitEvents(
       last = event.position
     }
     try {
-      await window.read((source) =>
-        visitWindow(source, stretch, left, check, smallOnly, condition ?? sql`true`),
-      )
+      if (condition === null && window.events !== null) {
+        await runInTurns(window.events.values(), (event) => check(toFoldable(event, smallOnly)))
+      } else {
+        await window.read((source) =>
+          visitWindow(source, stretch, left, check, smallOnly, condition ?? sql`true`),
+        )
+      }
       last = window.through
     } catch (error) {
       if (!(error instanceof Gap)) throw error
@@ -71,6 +76,12 @@ export async function visitEvents(
     }
   }
   return events
+}
+
+/** Returns the part of an event that a fold reads, as `visitEvents` passes it on. */
+export function toFoldable(event: StoredEvent, smallOnly = false): FoldableEvent {
+  const payload = Buffer.from(event.payload)
+  return { ...event, payload: smallOnly && payload.length > SMALL_BYTES ? null : payload }
 }
 
 /** An event is missing between two others. */

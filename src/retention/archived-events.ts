@@ -11,12 +11,13 @@ import type { BlockCache } from '../segment-files/cache.ts'
 import { SegmentError } from '../segment-files/failure.ts'
 import { CheckedFile } from '../segment-files/fetch.ts'
 import { Segment } from '../segment-files/read.ts'
+import { RecentBlocks } from '../segment-files/recent-blocks.ts'
 import type { SegmentStore } from '../segment-files/stores/store.ts'
 import type { FileChecks } from './file-checks.ts'
 import { readLoaded } from './load.ts'
 import type { ArchivedSegment, Registry } from './registry.ts'
 
-/** Characters of payloads that are loaded at once, but for at least one block of a file. */
+/** Characters of payloads that a window has, but for at least one page of a block. */
 const MAX_CHARACTERS = 8 * 1024 * 1024
 
 /** Segments whose index is in memory: some 100 kB each. */
@@ -37,6 +38,8 @@ export type ArchivedEventsOptions = {
 export class ArchivedEvents implements EventArchive {
   /** Segments that were read last, by the name of their file; the oldest first. */
   readonly #open = new Map<string, Promise<Segment>>()
+  /** Of all segments, so that their memory does not grow with the number that are open. */
+  readonly #recent = new RecentBlocks()
 
   constructor(private readonly options: ArchivedEventsOptions) {}
 
@@ -51,21 +54,20 @@ export class ArchivedEvents implements EventArchive {
     const found = segments.find(({ first, end }) => at >= first && at < end)
     if (found === undefined) throw new ArchiveUnavailable(`Event ${shard}/${at} was just restored.`)
     return this.#reading(found, async (segment) => {
+      const wanted = newestFirst
+        ? { after: Math.max(after, through - maxEvents), through, newestFirst }
+        : { after, through: Math.min(through, after + maxEvents) }
       const events: StoredEvent[] = []
       let characters = 0
-      for await (const page of segment.readPages({ after, through, newestFirst })) {
-        for (const event of page) {
-          if (events.length >= maxEvents) break
-          events.push(event)
-          characters += event.payload.length
-        }
-        if (events.length >= maxEvents || characters >= MAX_CHARACTERS) break
+      for await (const page of segment.readPages(wanted)) {
+        for (const event of page) characters += event.payload.length
+        events.push(...page)
+        if (characters >= MAX_CHARACTERS) break
       }
       const last = events.at(-1)!.position
       const window = newestFirst ? { after: last - 1, through } : { after, through: last }
       return {
-        ...window,
-        isArchived: true,
+        ...{ ...window, events },
         read: (read) => readLoaded(this.options.loading, events, read),
       }
     })
@@ -128,6 +130,7 @@ export class ArchivedEvents implements EventArchive {
       )
     }
     const file = new CheckedFile(store, fileName, cache)
-    return Segment.open(file, { shard, first, end, indexSha256, bytes: fileBytes })
+    const expected = { shard, first, end, indexSha256, bytes: fileBytes }
+    return Segment.open(file, expected, this.#recent)
   }
 }

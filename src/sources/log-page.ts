@@ -1,7 +1,8 @@
-import { tryDecodeEvent, UnknownEvent } from '../events/event.ts'
+import { type StoredEvent, tryDecodeEvent, UnknownEvent } from '../events/event.ts'
 import { toExact } from '../events/exact.ts'
 import { type AttributedFlush, FLUSH_TYPES } from '../events/flush.ts'
-import { openWindow } from '../log/archived.ts'
+import { openWindow, type Stretch } from '../log/archived.ts'
+import { take } from '../log/filter.ts'
 import { recordedAt } from '../log/read.ts'
 import { payloadText } from '../log/visit.ts'
 import { isOfNewerCode } from '../platform/postgres/newer.ts'
@@ -38,19 +39,12 @@ export async function readPage(
   head: number,
 ): Promise<Page> {
   const stretch = { shard, after, through: after + PAGE_EVENTS }
-  const { isArchived, through, read } = await openWindow(transaction, stretch, PAGE_EVENTS)
-  const rows = await read(
-    (source) => source<Row[]>`
-      select e.position, e.type, e.version, ${recordedAt(transaction)}, e.source,
-        case when ${isFlush(transaction)} then ${payloadText(source, !isArchived)} end as payload
-      from (
-        select e.*, sum(pg_column_size(e.payload)) over (order by e.position) as bytes
-        from events e
-        where e.shard = ${shard} and e.position > ${after} and e.position <= ${through}
-      ) e
-      where e.bytes - pg_column_size(e.payload) < ${PAGE_BYTES}
-      order by e.position`,
-  )
+  const { events, through } = await openWindow(transaction, stretch, PAGE_EVENTS)
+  const limits = { rows: PAGE_EVENTS, bytes: PAGE_BYTES }
+  const rows =
+    events === null
+      ? await selectRows(transaction, { shard, after, through })
+      : take(events, limits, () => true).map(toRow)
   const parts: Part[] = []
   for (const row of rows) {
     const position = Number(row.position)
@@ -67,6 +61,25 @@ export async function readPage(
   }
   return { parts, isFull: (parts.at(-1)?.position ?? head) < head }
 }
+
+function selectRows(transaction: Transaction, { shard, after, through }: Stretch): Promise<Row[]> {
+  return transaction<Row[]>`
+    select e.position, e.type, e.version, ${recordedAt(transaction)}, e.source,
+      case when ${isFlush(transaction)} then ${payloadText(transaction, true)} end as payload
+    from (
+      select e.*, sum(pg_column_size(e.payload)) over (order by e.position) as bytes
+      from events e
+      where e.shard = ${shard} and e.position > ${after} and e.position <= ${through}
+    ) e
+    where e.bytes - pg_column_size(e.payload) < ${PAGE_BYTES}
+    order by e.position`
+}
+
+const toRow = (event: StoredEvent): Row => ({
+  ...{ position: String(event.position), type: event.type, version: event.version },
+  ...{ recorded_at: event.recordedAt, source: event.source },
+  payload: FLUSHES.includes(event.type) ? event.payload : null,
+})
 
 const FLUSHES: readonly string[] = FLUSH_TYPES
 

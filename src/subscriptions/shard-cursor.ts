@@ -1,5 +1,6 @@
 import type { StoredEvent } from '../events/event.ts'
-import type { ReadLimits, ReadRange } from '../log/read.ts'
+import type { ReadLimits } from '../log/filter.ts'
+import type { ReadRange } from '../log/read.ts'
 import { type Line, toLine } from './event-line.ts'
 
 /**

@@ -1,5 +1,6 @@
 import type { StoredEvent } from '../events/event.ts'
-import { identityOf, type ReadLimits, type ReadRange } from '../log/read.ts'
+import type { ReadLimits } from '../log/filter.ts'
+import { identityOf, type ReadRange } from '../log/read.ts'
 import { type Line, toLine } from './event-line.ts'
 
 /** Bytes that the buffers of all shards hold at most, not counting each one's newest event. */

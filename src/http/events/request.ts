@@ -1,5 +1,5 @@
 import { type Positions, parsePositions } from '../../events/positions.ts'
-import type { ReadFilter } from '../../log/read.ts'
+import type { ReadFilter } from '../../log/filter.ts'
 import { toMoment } from '../params.ts'
 import { Problem } from '../problem.ts'
 

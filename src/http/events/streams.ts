@@ -4,19 +4,11 @@ import type { Tokens } from '../../auth/tokens.ts'
 import type { ReadRequirement } from '../../cluster/replicas/progress.ts'
 import type { Reads } from '../../cluster/replicas/reads.ts'
 import type { Positions } from '../../events/positions.ts'
-import { toRecordedAt } from '../../log/position-at.ts'
-import {
-  narrow,
-  type ReadFilter,
-  type ReadRange,
-  readHeads,
-  readIdentity,
-  selectEvents,
-} from '../../log/read.ts'
+import { type ReadFilter, toTest } from '../../log/filter.ts'
+import { narrow, type ReadRange, readHeads, readIdentity, selectEvents } from '../../log/read.ts'
 import type { Intervals } from '../../platform/intervals.ts'
 import { isUnavailable } from '../../platform/postgres/errors.ts'
 import type { Pools, Sql } from '../../platform/postgres/pool.ts'
-import type { Line } from '../../subscriptions/event-line.ts'
 import type { ReadPage } from '../../subscriptions/shard-cursor.ts'
 import { TailBuffers } from '../../subscriptions/tail-buffers.ts'
 import type { Admission } from '../admission.ts'
@@ -128,7 +120,7 @@ export class EventStreams {
       held: this.#held,
       shard: request.shard === 'all' ? null : shards[0]!,
       after: given ?? (await this.#startOf(shards, request)),
-      matches: await this.#filterOf(request),
+      matches: await toTest(this.#sql, request),
       read: this.#pageReader(principal, request),
       limit: limitOf(request),
       retryAfterMs: this.options.intervals.retryAfterMs,
@@ -176,18 +168,6 @@ export class EventStreams {
       shards.map((shard) => narrow(this.#sql, { shard, after: -1 }, { from })),
     )
     return ranges.map(({ after }) => after)
-  }
-
-  /** Returns the filter for lines of a tail; reads of the log apply the same filter in SQL. */
-  async #filterOf({ type, source, from, to }: ReadFilter): Promise<(line: Line) => boolean> {
-    const [since, until] = await Promise.all(
-      [from, to].map((at) => (at === undefined ? undefined : toRecordedAt(this.#sql, at))),
-    )
-    return (line) =>
-      (type === undefined || line.type === type) &&
-      (source === undefined || line.source === source) &&
-      (since === undefined || line.recordedAt >= since) &&
-      (until === undefined || line.recordedAt < until)
   }
 
   #pageReader(principal: Caller, filter: ReadFilter): ReadPage {

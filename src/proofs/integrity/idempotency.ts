@@ -1,4 +1,4 @@
-import { readAt } from '../../log/archived.ts'
+import { readLeafEvent } from '../../log/read.ts'
 import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 import type { Chunk } from './chunk.ts'
 import { MAX_PROBLEMS, type Problem } from './problem.ts'
@@ -101,14 +101,6 @@ export async function checkIdempotencyKeys(sql: Sql): Promise<Problem[]> {
 }
 
 async function readKey(sql: Sql, shard: number, position: number): Promise<string> {
-  const [row] = await readAt(
-    sql,
-    shard,
-    position,
-    (source) => source<{ key: string }[]>`
-      select e.source || chr(10) || e.idempotency_key as key
-      from events e
-      where e.shard = ${shard} and e.position = ${position}`,
-  )
-  return row?.key ?? ''
+  const event = await readLeafEvent(sql, shard, position)
+  return event === null ? '' : `${event.source}\n${event.idempotencyKey}`
 }

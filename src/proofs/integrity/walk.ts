@@ -1,8 +1,9 @@
 import type { LastDecisions } from '../../events/act.ts'
-import { type Event, tryDecodeEvent } from '../../events/event.ts'
+import { type Event, type StoredEvent, tryDecodeEvent } from '../../events/event.ts'
 import { openWindow } from '../../log/archived.ts'
 import { readHead, readRecordedAt } from '../../log/read.ts'
-import { type FoldableEvent, visitEvents } from '../../log/visit.ts'
+import { type FoldableEvent, toFoldable, visitEvents } from '../../log/visit.ts'
+import { runInTurns } from '../../platform/async/turns.ts'
 import { type Sql, type Transaction, transact } from '../../platform/postgres/pool.ts'
 import { ifStillLive, type LiveCheckpoint, readLiveCheckpoints } from './checkpoints.ts'
 import { type Chunk, LIMITS, nextChunk } from './chunk.ts'
@@ -14,6 +15,9 @@ import type { Problems } from './problem.ts'
 import { RecordedRows } from './recorded-rows.ts'
 import { readLastDecisions } from './shards.ts'
 import { checkThin } from './thin.ts'
+
+/** The events of a chunk that was read from the archive; null if they are in the database. */
+type Events = readonly StoredEvent[] | null
 
 /** Events that the last transaction of a shard may still fold: about 0.1 s of its snapshot. */
 const FEW_EVENTS = 2_000
@@ -55,26 +59,27 @@ export class Walk {
       signal.throwIfAborted()
       const limit = Math.min(head, await this.#nextEnd(sql, after))
       const window = await openWindow(sql, { shard, after, through: limit }, LIMITS.events)
-      const chunk = window.isArchived
-        ? { shard, after, through: window.through }
-        : await nextChunk(sql, shard, after, window.through)
+      const { events } = window
+      const chunk =
+        events === null
+          ? await nextChunk(sql, shard, after, window.through)
+          : { shard, after, through: window.through }
       // The chunk before this one may have been in the database.
-      if (window.isArchived && after >= 0) {
+      if (events !== null && after >= 0) {
         this.#previousAt ??= await readRecordedAt(sql, shard, after)
       }
-      const keys = window.isArchived
-        ? await window.read((file) => this.#checkFile(file, chunk))
-        : null
+      const keys =
+        events === null ? null : await window.read((file) => this.#checkFile(file, chunk))
       await transact(sql, '', async (transaction) => {
         if (keys !== null) await noteKeyHashes(transaction, shard, keys)
         else {
           await this.#check(transaction, chunk, true)
           await noteIdempotencyKeys(transaction, chunk)
         }
-        await this.#fold(transaction, chunk)
+        await this.#fold(transaction, chunk, events)
       })
       // The next chunk may not be where this one was read.
-      this.#previousAt = window.isArchived ? await readRecordedAt(sql, shard, chunk.through) : null
+      this.#previousAt = events?.at(-1)?.recordedAt ?? null
       onChecked(chunk.through - after)
       after = chunk.through
     }
@@ -196,20 +201,21 @@ export class Walk {
   }
 
   /** Adds a chunk to the groups that are folded exactly up to it and must fold all of it. */
-  async #fold(transaction: Transaction, chunk: Chunk): Promise<void> {
+  async #fold(transaction: Transaction, chunk: Chunk, events: Events = null): Promise<void> {
     const groups = [...this.folded]
       .filter(([group, at]) => at === chunk.after && this.goalOf(group) >= chunk.through)
       .map(([group]) => group)
-    await this.#foldInto(transaction, groups, chunk)
+    await this.#foldInto(transaction, groups, chunk, events)
   }
 
   async #foldInto(
     transaction: Transaction,
     groups: readonly ProjectionGroup[],
     chunk: Chunk,
+    events: Events,
   ): Promise<void> {
     if (groups.length === 0) return
-    await this.#addChunk(transaction, groups, chunk)
+    await this.#addChunk(transaction, groups, chunk, events)
     for (const group of groups) {
       const targets = this.targetsOf(group)
       const settled = (await group.compareSettled?.(transaction, targets, chunk.through)) ?? []
@@ -226,6 +232,7 @@ export class Walk {
     transaction: Transaction,
     groups: readonly ProjectionGroup[],
     { shard, after, through }: Chunk,
+    events: Events = null,
   ): Promise<void> {
     const visit = (stored: FoldableEvent) => {
       const { position, recordedAt } = stored
@@ -235,7 +242,8 @@ export class Walk {
       const event = this.#read(stored)
       for (const group of groups) group.add(event, position, recordedAt)
     }
-    await visitEvents(transaction, { shard, after }, through - after, visit)
+    if (events === null) await visitEvents(transaction, { shard, after }, through - after, visit)
+    else await runInTurns(events.values(), (stored) => visit(toFoldable(stored)))
     for (const group of groups) this.folded.set(group, through)
   }
 
