@@ -1,12 +1,10 @@
 import { PayloadError } from '../events/columns.ts'
-import { decodeEvent, typesThatPostTo } from '../events/event.ts'
+import { decodeEvent } from '../events/event.ts'
 import { startOfQuarterHour } from '../events/instant.ts'
-import { openWindow, type Stretch } from '../log/archived.ts'
+import type { Stretch } from '../log/archived.ts'
 import { readPositionAt } from '../log/position-at.ts'
-import { readEvent, readRecordedAt, statedTime } from '../log/read.ts'
-import { payloadText } from '../log/visit.ts'
-import type { Fragment, Sql, Transaction } from '../platform/postgres/pool.ts'
-import { toMicroseconds } from '../platform/postgres/timestamp.ts'
+import { readEvent, readRecordedAt } from '../log/read.ts'
+import type { Sql, Transaction } from '../platform/postgres/pool.ts'
 import { beforeBlock, endOfBlock, endsBlock } from '../read-model/projections/backdated.ts'
 import { type Content, contentOf } from '../read-model/projections/entry.ts'
 import { GRAINS, type Grain, TIMELY } from '../read-model/projections/rolled-up.ts'
@@ -20,6 +18,7 @@ import {
 } from '../read-model/queries/contribution.ts'
 import type { ReadLarge } from '../read-model/queries/read-large.ts'
 import { backdatedRows, rowsBy, type Scope, timelyRows } from '../read-model/queries/scope.ts'
+import { type Candidate, readCandidates } from './candidates.ts'
 
 /** Maximum number of events that one call scans: about 20 MB, a fifth of a second. */
 const MAX_SCANNED_EVENTS = 20_000
@@ -65,23 +64,21 @@ export async function readContributions(
   let left = MAX_SCANNED_EVENTS
   for (const range of ranges) {
     const end = Math.min(range.through, range.after + left)
-    const remaining = limit - found.length
-    const rows = await readCandidates(
-      sql,
-      scope,
-      { shard, after: range.after, through: end },
-      { limit: remaining, smallOnly: readLarge !== null },
-    )
-    for (const row of rows) {
-      const counted = await countOf({ ...row, shard }, scope, readLarge)
-      if (isNothing(counted)) continue
-      const { type, recorded_at: recordedAt, source, idempotency_key: idempotencyKey } = row
-      const position = Number(row.position)
-      const countedAt = row.counted_at === null ? null : Number(row.counted_at)
-      const event = { shard, position, type, recordedAt, source, idempotencyKey, countedAt }
-      found.push({ ...event, counted })
+    for (let last = range.after; last < end; ) {
+      const options = { limit: limit - found.length, smallOnly: readLarge !== null }
+      const stretch = { shard, after: last, through: end }
+      const { candidates, readThrough } = await readCandidates(sql, scope, stretch, options)
+      for (const candidate of candidates) {
+        const counted = await countOf({ ...candidate, shard }, scope, readLarge)
+        if (isNothing(counted)) continue
+        const { position, type, recordedAt, source, idempotencyKey } = candidate
+        const countedAt = candidate.countedAt()
+        const event = { shard, position, type, recordedAt, source, idempotencyKey, countedAt }
+        found.push({ ...event, counted })
+        if (found.length === limit) return { found, readThrough: position }
+      }
+      last = readThrough
     }
-    if (rows.length === remaining) return { found, readThrough: Number(rows.at(-1)!.position) }
     left -= end - range.after
     if (left <= 0) return { found, readThrough: end }
   }
@@ -121,12 +118,18 @@ async function readRanges(
     ) u
     order by u.quarter, u.length
     limit ${MAX_QUARTER_HOURS}`
-  const found = await Promise.all(
-    rows.map(async ({ quarter, next }) => ({
-      after: Math.max(after, (await readPositionAt(sql, shard, quarter)) - 1),
-      through: Math.min(folded, (await readPositionAt(sql, shard, next)) - 1),
-    })),
-  )
+  // In the archive a position takes some milliseconds, so no more are read than one call scans.
+  const found: Range[] = []
+  for (let i = 0, events = 0; i < rows.length && events < MAX_SCANNED_EVENTS; i++) {
+    const [start, end] = await Promise.all(
+      [rows[i]!.quarter, rows[i]!.next].map((at) => readPositionAt(sql, shard, at)),
+    )
+    const range = { after: Math.max(after, start! - 1), through: Math.min(folded, end! - 1) }
+    events += Math.max(range.through - range.after, 0)
+    found.push(range)
+  }
+  // None of the others begins before the last of these, so what they add through its end is in it.
+  const knownQuarters = found.length < rows.length ? found.at(-1)!.through : through
   const knownOf = (ranges: readonly Range[]) =>
     ranges.length === MAX_QUARTER_HOURS ? ranges.at(-1)!.through : through
   const backdated = await Promise.all(
@@ -134,7 +137,7 @@ async function readRanges(
       readBackdated(sql, scope, { shard, after, through: folded }, grain),
     ),
   )
-  const known = Math.min(...[found, ...backdated].map(knownOf))
+  const known = Math.min(knownQuarters, ...[found, ...backdated].map(knownOf))
   found.push(...backdated.flat())
   if (known === through) found.push({ after: Math.max(after, folded), through })
   return { ranges: joinRanges(found, known), known }
@@ -204,91 +207,20 @@ async function readUsageCheckpoint(sql: Sql | Transaction, shard: number): Promi
   return Number(row!.position)
 }
 
-type CandidateRow = {
-  position: string
-  type: string
-  version: number
-  recorded_at: string
-  source: string
-  idempotency_key: string | null
-  counted_at: string | null
-  payload_sha256: string
-  /** Null if the payload is large: it is then read in parts. */
-  payload: string | null
-}
-
-/** Reads the events whose text contains the id or hash: all that contribute, and a few more. */
-async function readCandidates(
-  sql: Sql | Transaction,
-  scope: Scope,
-  { shard, after, through }: Range & { shard: number },
-  { limit, smallOnly }: { limit: number; smallOnly: boolean },
-): Promise<CandidateRow[]> {
-  const found: CandidateRow[] = []
-  for (let last = after; last < through && found.length < limit; ) {
-    const window = await openWindow(sql, { shard, after: last, through }, through - last)
-    const stretch = { shard, after: last, through: window.through }
-    const options = { limit: limit - found.length, smallOnly }
-    found.push(
-      ...(await window.read((source) => selectCandidates(source, scope, stretch, options))),
-    )
-    last = window.through
-  }
-  return found
-}
-
-function selectCandidates(
-  sql: Sql | Transaction,
-  scope: Scope,
-  { shard, after, through }: Stretch,
-  { limit, smallOnly }: { limit: number; smallOnly: boolean },
-): Promise<CandidateRow[]> {
-  return sql<CandidateRow[]>`
-    select
-      e.position, e.type, e.version, e.source, e.idempotency_key,
-      ${statedTime(sql)} as counted_at, ${payloadText(sql, smallOnly)} as payload,
-      encode(e.payload_sha256, 'hex') as payload_sha256,
-      ${sql.unsafe(toMicroseconds('e.recorded_at'))}
-        as recorded_at
-    from events e
-    where e.shard = ${shard} and e.position > ${after} and e.position <= ${through}
-      and e.type in ${sql(typesThatPostTo(scope.kind))}
-      and ${isMentioned(sql, scope)}
-    order by e.position
-    limit ${limit}`
-}
-
-function isMentioned(sql: Sql | Transaction, { kind, account }: Scope): Fragment {
-  if (account === null) return sql`true`
-  // Texts appear as the append formatted them.
-  if (kind === 'key') return sql`strpos(e.payload::text, ${JSON.stringify(account)}) > 0`
-  // Ids appear in arrays.
-  const isListed = sql`e.payload::text ~ ${`[[,]${account}[],]`}`
-  if (kind === 'provider_group') return isListed
-  // From version 4 on the ids of API keys are packed: some of their bits are those of the id.
-  const ids = sql`e.payload->'ids'`
-  const bits = sql`substring(${account}::bigint::bit(64) from 65 - packed_width(${ids}))`
-  return sql`
-    case
-      when e.type <> 'ApiKeyStatsFlushed' or e.version < 4 then ${isListed}
-      else position(${bits} in packed_bits(${ids})) > 0
-    end`
-}
-
 /** Returns no sums for an event that can't be folded: the projections have parked it. */
 async function countOf(
-  row: CandidateRow & { shard: number },
+  row: Candidate & { shard: number },
   scope: Scope,
   readLarge: ReadLarge | null,
 ): Promise<Counted> {
-  const { shard, payload_sha256: payloadSha256, recorded_at: recordedAt, payload } = row
+  const { shard, position, payloadSha256, recordedAt, payload } = row
   const count = ({ postings }: Content) => contributionOf(postings, scope)
   try {
     if (payload !== null) {
       return count(contentOf(decodeEvent(row.type, row.version, payload), recordedAt))
     }
     let counted: Counted = []
-    const place = { shard, position: Number(row.position), recordedAt, payloadSha256 }
+    const place = { shard, position, recordedAt, payloadSha256 }
     for await (const part of readLarge!(place)) counted = plus(count(part), counted)
     return counted
   } catch (error) {

@@ -259,6 +259,14 @@ export const statedTime = (sql: Sql | Transaction) => sql`
       then (e.payload->>'counted_at')::numeric
   end`
 
+/** Like `statedTime`, for an event of the archive. */
+export function statedTimeOf({ type, version, payload }: StoredEvent): number | null {
+  const since = { ApiKeyStatsFlushed: 4, KeyStatsFlushed: 2 }[type]
+  if (since === undefined || version < since) return null
+  const { counted_at: at } = JSON.parse(payload) as { counted_at?: unknown }
+  return typeof at === 'number' ? at : null
+}
+
 /** Condition on `e`: a flush that states another quarter hour than that of its event. */
 export const isBackdated = (sql: Sql | Transaction) => sql`
   div(${statedTime(sql)}, 900) <> div(extract(epoch from e.recorded_at), 900)`

@@ -128,6 +128,11 @@ for (const query of [
   })
 }
 
+test('a page is full, however many other flushes have a count that looks like the id', async () => {
+  const page = await service.read<Explanation>('/audit/explain?api_key_id=77&limit=3')
+  expect(page.items).toHaveLength(3)
+})
+
 test('the total equals the counters of the admin routes', async () => {
   const { total } = await service.read<Explanation>('/audit/explain?api_key_id=1')
   const key = await service.read<Counts>('/admin/api-keys/1')
