@@ -1,5 +1,4 @@
 import type { StoredEvent } from '../events/event.ts'
-import { toLeaf } from '../events/leaf.ts'
 import { type Sql, type Transaction, transact } from '../platform/postgres/pool.ts'
 
 /** Separates two payloads. JSON can contain it only as `\u001e`. */
@@ -29,29 +28,35 @@ const CREATE = `
     like tallybook.events including storage, primary key (shard, position)
   ) on commit drop`
 
-/** Inserts events of the archive into a table with the columns of the log. */
+/**
+ * Inserts events of one shard, of the archive, into a table with the columns of the log. A text for
+ * each column takes two thirds of a JSON document of all of them. Sources and keys are JSON: they
+ * may have any character.
+ */
 export async function insertEvents(
   transaction: Transaction,
   table: string,
   events: readonly StoredEvent[],
 ): Promise<void> {
-  const leaves = `[${events.map((event) => toLeaf(event)).join(',')}]`
-  const payloads = events.map(({ payload }) => payload).join(SEPARATOR)
+  if (events.length === 0) return
+  const texts = (textOf: (event: StoredEvent) => string | number) =>
+    transaction`string_to_table(${events.map(textOf).join(SEPARATOR)}::text, ${SEPARATOR}::text)`
+  const names = (nameOf: (event: StoredEvent) => string | null) =>
+    transaction`json_array_elements_text(${JSON.stringify(events.map(nameOf))}::text::json)`
   await transaction`
     insert into ${transaction(table)} (
       shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
     )
     select
-      f.shard, f.position, f.type, f.version, f.recorded_at, f.source, f.idempotency_key,
-      f.payload::json, decode(f.payload_sha256, 'hex')
+      ${events[0]!.shard}::integer, f.position::bigint, f.type, f.version::smallint,
+      f.recorded_at::timestamptz, f.source, f.idempotency_key, f.payload::json,
+      decode(f.payload_sha256, 'hex')
     from rows from (
-        json_to_recordset(${leaves}::text::json) as (
-          shard integer, position bigint, type text, version smallint, recorded_at timestamptz,
-          source text, idempotency_key text, payload_sha256 text
-        ),
-        string_to_table(${payloads}::text, ${SEPARATOR}::text)
+        ${texts(({ position }) => position)}, ${names(({ type }) => type)},
+        ${texts(({ version }) => version)}, ${texts(({ recordedAt }) => recordedAt)},
+        ${names(({ source }) => source)}, ${names(({ idempotencyKey }) => idempotencyKey)},
+        ${texts(({ payload }) => payload)}, ${texts(({ payloadSha256 }) => payloadSha256)}
       ) as f(
-        shard, position, type, version, recorded_at, source, idempotency_key, payload_sha256,
-        payload
+        position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
       )`
 }
