@@ -65,7 +65,8 @@ export async function readContributions(
   for (const range of ranges) {
     const end = Math.min(range.through, range.after + left)
     for (let last = range.after; last < end; ) {
-      const options = { limit: limit - found.length, smallOnly: readLarge !== null }
+      // A page may need fewer, but most candidates may be others: few statements read them all.
+      const options = { limit, smallOnly: readLarge !== null }
       const stretch = { shard, after: last, through: end }
       const { candidates, readThrough } = await readCandidates(sql, scope, stretch, options)
       for (const candidate of candidates) {
