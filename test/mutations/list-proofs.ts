@@ -31,8 +31,8 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
   {
     name: 'last-leaf-not-rechecked',
     file: 'src/proofs/transparency/head-store.ts',
-    find: 'for (let i = 0; i < tile.width; i++)',
-    replace: 'for (let i = 0; i < tile.width - 1; i++)',
+    find: 'for (let i = start - from; i < tile.width; i++)',
+    replace: 'for (let i = start - from; i < tile.width - 1; i++)',
     harm: 'A start on a backup without the last event does not notice another in its place.',
     tests: ['test/proofs/transparency'],
   },

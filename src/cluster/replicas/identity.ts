@@ -1,5 +1,5 @@
 import type { Positions } from '../../events/positions.ts'
-import { readAt } from '../../log/archived.ts'
+import { openAt } from '../../log/archived.ts'
 import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { type Progress, readProgress } from './progress.ts'
 
@@ -65,7 +65,8 @@ export async function logContains(
   for (const mark of lastEvents) {
     const { shard } = mark
     const position = progress.events[shard]!
-    const [own] = await readAt(sql, shard, position, (source) =>
+    const window = await openAt(sql, shard, position)
+    const [own] = await window.read((source) =>
       selectMarks(source, source`e.shard = ${shard} and e.position = ${position}`),
     )
     if (own?.recorded_at !== mark.recorded_at) return false

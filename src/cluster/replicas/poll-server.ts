@@ -1,5 +1,5 @@
 import type { Positions } from '../../events/positions.ts'
-import { readAt } from '../../log/archived.ts'
+import { openAt } from '../../log/archived.ts'
 import { within } from '../../platform/async/deadline.ts'
 import type { Intervals } from '../../platform/intervals.ts'
 import { isUnavailable, TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
@@ -83,10 +83,8 @@ export async function measureLag(
 
 /** Returns how long ago an event was recorded (s), wherever it is; 0 if there is none. */
 async function readAge(sql: Sql, shard: number, position: number): Promise<number> {
-  const [row] = await readAt(
-    sql,
-    shard,
-    position,
+  const window = await openAt(sql, shard, position)
+  const [row] = await window.read(
     (source) => source<{ seconds: number }[]>`
       select extract(epoch from clock_timestamp() - e.recorded_at)::float8 as seconds
       from events e
