@@ -31,11 +31,11 @@ afterEach(async () => {
   await archive.remove()
 })
 
-/** Begins a snapshot, and counts acts in it when `between` is done. */
+/** Begins a snapshot, and counts acts in it when `between` is done. Null if that returns false. */
 const countActs = (between: () => Promise<unknown>) =>
   inSnapshot(reader, async (transaction) => {
     await transaction`select from shards`
-    await between()
+    if ((await between()) === false) return null
     const [row] = await transaction<{ acts: number }[]>`
       select count(*)::integer as acts from events e where e.type = 'TotalsAdjusted'`
     return row!.acts
@@ -43,7 +43,8 @@ const countActs = (between: () => Promise<unknown>) =>
 
 test('acts are found by a snapshot that is older than the exchange', async () => {
   await markFull(database, 0, archive)
-  expect(await countActs(() => until(() => leaveSegment(database.owner, 0, 0, 0)))).toBe(1)
+  // A transaction in any database of the server can make a snapshot look older than it is.
+  expect(await until(() => countActs(() => leaveSegment(database.owner, 0, 0, 0)))).toBe(1)
 })
 
 test('nothing is exchanged while a snapshot is older than the table that comes', async () => {
