@@ -76,7 +76,9 @@ async function checkBlocks(
             ...{ expected: 'the event in the tree of the log', found: 'another' },
           })
         }
-        const thin = await readLoaded(loading, page, (source) => checkThin(sql, source, chunk))
+        // A page may be a part of the block.
+        const part = { shard, after: page[0]!.position - 1, through: page.at(-1)!.position }
+        const thin = await readLoaded(loading, page, (source) => checkThin(sql, source, part))
         found.problems.push(...thin)
       }
       found.events += events

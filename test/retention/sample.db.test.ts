@@ -14,7 +14,7 @@ import { logArchiveOf } from '../../src/retention/log-archive.ts'
 import { checkSample, takeTurns } from '../../src/retention/sample.ts'
 import { openStore } from '../../src/segment-files/open-store.ts'
 import { archiveFull, makeArchive, useSmallSegments } from '../support/archived.ts'
-import { editLog } from '../support/events.ts'
+import { editLog, insertEvent, insertFlushes } from '../support/events.ts'
 import { createDatabase, TEST_SHARDS } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 
@@ -52,10 +52,9 @@ const verify = (smallBytes = 0): Promise<Report> => {
 }
 
 /** Checks what one block a night finds, in so many nights; returns the problems of each night. */
-async function checkNights(nights: number) {
-  const { address } = service.database
+async function checkNights(nights: number, { address } = service.database, { url } = archive) {
   const [pools, loading] = [openPools(address, 1), openLoading(address)]
-  const sources = { sql: pools.read, loading, store: openStore(archive.url!), signal }
+  const sources = { sql: pools.read, loading, store: openStore(url!), signal }
   try {
     const found = []
     for (let night = 0; night < nights; night++) {
@@ -118,6 +117,22 @@ test('a lost and a changed file are found within as many nights as there are fil
   await rename(`${lost}-away`, lost!)
   await writeFile(changed!, content)
   expect((await verify()).first).toEqual([])
+})
+
+test('a block of more events than are decoded in one go is intact, whatever stays of it', async () => {
+  const [database, own] = [await createDatabase({ shards: 1 }), await makeArchive()]
+  try {
+    await useSmallSegments(database, 1, 1_100)
+    for (const flushes of [300, 900]) {
+      await insertFlushes(database.owner, flushes)
+      await insertEvent(database.owner, { type: 'TotalsAdjusted', payload: '{"a":1}' })
+    }
+    expect(await archiveFull(database, 0, own)).toBe(1)
+    expect(await checkNights(1, database, own)).toEqual([{ events: 1_100, problems: [] }])
+  } finally {
+    await database.drop()
+    await own.remove()
+  }
 })
 
 test('an event in the database that was changed is found', async () => {
