@@ -22,7 +22,7 @@ import type { Sharing } from './runner/batches.ts'
 import { makeTemplates, removeTemplates } from './runner/databases.ts'
 import type { Counts } from './runner/junit.ts'
 import { useKeptServer } from './runner/kept-server.ts'
-import { isExtended, isLong, usesTestServer, variationOf } from './runner/matrix.ts'
+import { isLeftOut, isLong, usesTestServer, variationOf } from './runner/matrix.ts'
 import { compileProgram } from './runner/program.ts'
 import { findTests, type Run, report, runAll } from './runner/queue.ts'
 import { startTestServer, type TestServer, useExternalServer } from './runner/server.ts'
@@ -93,7 +93,7 @@ function openServer({ files, keep }: Options): Promise<TestServer> {
 async function run(options: Options, server: TestServer, files: string[]): Promise<Counts> {
   const hasLong = process.env.TALLYBOOK_TEST_EXTENDED === '1'
   const runs = files
-    .filter((file) => (options.extended ? isExtended(file) : hasLong || !isLong(file)))
+    .filter((file) => (options.extended ? isLeftOut(file) : hasLong || !isLong(file)))
     .flatMap((file) => shardsOf(file, options).map((shards): Run => ({ file, shards })))
   // Some tests create databases with one shard, whatever number they run with.
   const shards = new Set([1, ...runs.map((run) => run.shards)])

@@ -25,7 +25,7 @@ export function take(
   return taken
 }
 
-/** What a filter looks at. */
+/** The members of an event that a filter tests. */
 type Filtered = Pick<StoredEvent, 'type' | 'source' | 'recordedAt'>
 
 /**

@@ -3,7 +3,8 @@ import type { Sql } from '../platform/postgres/pool.ts'
 import { MAX_PROBLEMS, type Problem } from '../proofs/integrity/problem.ts'
 import { checkThin } from '../proofs/integrity/thin.ts'
 import type { ArchiveSample } from '../proofs/integrity/verify.ts'
-import { equalHashes } from '../proofs/merkle/hash.ts'
+import { equalHashes, HASH_BYTES } from '../proofs/merkle/hash.ts'
+import { TILE_WIDTH } from '../proofs/merkle/tile.ts'
 import { SegmentError } from '../segment-files/failure.ts'
 import { CheckedFile } from '../segment-files/fetch.ts'
 import { Segment } from '../segment-files/read.ts'
@@ -102,11 +103,12 @@ async function readLeaves(
     select t.number, t.hashes
     from tiles t
     where t.shard = ${shard} and t.level = 0
-      and t.number between ${Math.floor((after + 1) / 256)} and ${Math.floor(through / 256)}`
+      and t.number between ${Math.floor((after + 1) / TILE_WIDTH)} and ${Math.floor(through / TILE_WIDTH)}`
   const tiles = new Map(rows.map(({ number, hashes }) => [Number(number), hashes]))
   return (position) => {
-    const at = 32 * (position % 256)
-    const leaf = tiles.get(Math.floor(position / 256))?.subarray(at, at + 32)
-    return leaf?.length === 32 ? leaf : null
+    const at = HASH_BYTES * (position % TILE_WIDTH)
+    const tile = tiles.get(Math.floor(position / TILE_WIDTH))
+    const leaf = tile?.subarray(at, at + HASH_BYTES)
+    return leaf?.length === HASH_BYTES ? leaf : null
   }
 }

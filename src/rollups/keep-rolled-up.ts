@@ -26,8 +26,8 @@ export type RollUpOptions = Intervals['rollups'] & {
 
 /**
  * Keeps old usage by days of UTC, and older usage by months, for as long as the service runs, and
- * what is unknown no longer than quarter hours. Only
- * what is attested is moved: attestations cover usage by quarter hours.
+ * what is unknown no longer than quarter hours. Only what is attested is moved: attestations cover
+ * usage by quarter hours.
  */
 export function keepRolledUp(options: RollUpOptions): Poll {
   const { shards, owns, pollIntervalMs, logger } = options

@@ -146,7 +146,7 @@ const startsWithOne = (prefixes: readonly string[]) => (file: string) =>
 export const isLong = startsWithOne(LONG)
 
 /** True for files of which a complete run leaves at least a test to `bun run test --extended`. */
-export const isExtended = startsWithOne([...LONG, ...WITH_PROGRAMS])
+export const isLeftOut = startsWithOne([...LONG, ...WITH_PROGRAMS])
 
 /** Returns the rows that match no test file. */
 export const rowsWithoutFiles = (files: readonly string[]) =>

@@ -10,7 +10,7 @@ const MAX_BUCKETS = 10_000
 /** Nothing was recorded earlier, when some zones had offsets other than multiples of 15 minutes. */
 const FIRST_YEAR = 2000
 
-/** What usage is divided into. */
+/** The units of time that usage can be divided into. */
 export type BucketUnit = 'hour' | 'day' | 'month'
 
 /** Length of a range without `from`. */

@@ -12,11 +12,11 @@ import { noteIdempotencyKeys } from './idempotency.ts'
 import { Problems } from './problem.ts'
 import { RecordedRows } from './recorded-rows.ts'
 import { checkRoots } from './roots.ts'
-import { openSession } from './session.ts'
 import { checkActPosition, checkCatalogPosition, readLastDecisions } from './shards.ts'
 import { checkTiles } from './tiles.ts'
 import {
   checkTheRest,
+  inSession,
   type LogArchive,
   type Report,
   readShards,
@@ -45,26 +45,13 @@ export async function verifySample(
   address: ServerAddress,
   { smallBytes = SMALL_ARCHIVE_BYTES, ...options }: SampleOptions,
 ): Promise<Report> {
-  const { signal, archive } = options
-  signal.throwIfAborted()
-  const { sql, cancel } = await openSession(address)
-  const detach = archive.attach(sql)
-  signal.addEventListener('abort', cancel)
-  try {
-    if ((await archive.readBytes(sql)) > smallBytes) return await checkAll(sql, options)
-  } catch (error) {
-    // A cancelled statement fails, but the reason of the abort is more useful.
-    signal.throwIfAborted()
-    throw error
-  } finally {
-    signal.removeEventListener('abort', cancel)
-    await detach()
-    await sql.end({ timeout: 1 })
-  }
-  return verifyDatabase(address, options)
+  const sampled = await inSession(address, options, async (sql) =>
+    (await options.archive.readBytes(sql)) > smallBytes ? checkSampled(sql, options) : null,
+  )
+  return sampled ?? verifyDatabase(address, options)
 }
 
-async function checkAll(
+async function checkSampled(
   sql: Sql,
   { signal, archive, onProgress }: Omit<SampleOptions, 'smallBytes'>,
 ): Promise<Report> {

@@ -54,46 +54,25 @@ export type LogArchive = {
  * Checks the whole database while it is in use. Problems are values; an exception means that it
  * could not be checked.
  */
-export async function verifyDatabase(
+export function verifyDatabase(address: ServerAddress, options: VerifyOptions): Promise<Report> {
+  return inSession(address, options, (sql) => checkAll(sql, options))
+}
+
+/**
+ * Runs checks on a connection for one verification, whose reads find what is in the archive. An
+ * abort cancels the statement that runs.
+ */
+export async function inSession<Value>(
   address: ServerAddress,
-  { signal, onProgress, archive }: VerifyOptions,
-): Promise<Report> {
+  { signal, archive }: VerifyOptions,
+  check: (sql: Sql) => Promise<Value>,
+): Promise<Value> {
   signal.throwIfAborted()
   const { sql, cancel } = await openSession(address)
   const detach = archive?.attach(sql)
   signal.addEventListener('abort', cancel)
   try {
-    const problems = new Problems()
-    const shards = await readShards(sql)
-    const total = shards.reduce((sum, { head }) => sum + head + 1, 0)
-    let events = 0
-    // Shard 0 comes first: it has the catalog's changes.
-    let catalog: Shard0Walk = { walked: -1, last: { change: -1, act: -1 } }
-    let isComplete = true
-    problems.add((await archive?.check(sql)) ?? [])
-    for (const { shard, head } of shards) {
-      try {
-        const walk = new Walk(sql, shard, { problems, signal })
-        await walk.check(head, (checked) => {
-          events += checked
-          onProgress(events, total)
-        })
-        await walk.catchUp()
-        if (shard === 0) catalog = { walked: head, last: walk.last }
-        await finishShard(sql, walk, catalog, problems)
-      } catch (error) {
-        if (!(error instanceof ArchiveUnavailable)) throw error
-        // The events behind it can be neither folded nor compared.
-        problems.add([unreadable(shard, error)])
-        isComplete = false
-      }
-      await checkRoots(sql, shard, { problems, signal })
-    }
-    await checkTheRest(sql, problems)
-    if (isComplete) problems.add(await checkPackedKeys(sql, shards))
-    const heads = shards.map(({ head }) => head)
-    const { count, first } = problems
-    return { positions: formatPositions(heads), events, problems: count, first }
+    return await check(sql)
   } catch (error) {
     // A cancelled statement fails, but the reason of the abort is more useful.
     signal.throwIfAborted()
@@ -103,6 +82,40 @@ export async function verifyDatabase(
     await detach?.()
     await sql.end({ timeout: 1 })
   }
+}
+
+async function checkAll(sql: Sql, { signal, onProgress, archive }: VerifyOptions): Promise<Report> {
+  const problems = new Problems()
+  const shards = await readShards(sql)
+  const total = shards.reduce((sum, { head }) => sum + head + 1, 0)
+  let events = 0
+  // Shard 0 comes first: it has the catalog's changes.
+  let catalog: Shard0Walk = { walked: -1, last: { change: -1, act: -1 } }
+  let isComplete = true
+  problems.add((await archive?.check(sql)) ?? [])
+  for (const { shard, head } of shards) {
+    try {
+      const walk = new Walk(sql, shard, { problems, signal })
+      await walk.check(head, (checked) => {
+        events += checked
+        onProgress(events, total)
+      })
+      await walk.catchUp()
+      if (shard === 0) catalog = { walked: head, last: walk.last }
+      await finishShard(sql, walk, catalog, problems)
+    } catch (error) {
+      if (!(error instanceof ArchiveUnavailable)) throw error
+      // The events behind it can be neither folded nor compared.
+      problems.add([unreadable(shard, error)])
+      isComplete = false
+    }
+    await checkRoots(sql, shard, { problems, signal })
+  }
+  await checkTheRest(sql, problems)
+  if (isComplete) problems.add(await checkPackedKeys(sql, shards))
+  const heads = shards.map(({ head }) => head)
+  const { count, first } = problems
+  return { positions: formatPositions(heads), events, problems: count, first }
 }
 
 /** The problem of a shard whose log could not be read to its end. */

@@ -17,7 +17,7 @@ import {
 type Source = { table: string; condition: string; position: string }
 type Selection = {
   own: string
-  /** Of other tables. */
+  /** Rows of other tables that are yet to be moved. */
   sources: Source[]
   parameters: (string | number | number[])[]
 }
@@ -57,7 +57,7 @@ export function backdatedUnits(
   ends: readonly number[],
 ): Selection {
   const isAfter = `t.position > $3::bigint and t.position > ${TIMELY}`
-  // Of days, what is kept by months is left out.
+  // Leaves out days that are kept by months.
   const isOf =
     unit === 'month'
       ? 'true'

@@ -9,7 +9,7 @@ import type { ProjectionTable, Target } from '../tables.ts'
 /** The position of rows by days or months of what was counted when it was recorded. */
 export const TIMELY = -1
 
-/** What usage is added up by, one after the other. */
+/** The units that usage is added up by, one after the other. */
 export const UNITS = ['day', 'month'] as const
 export type Unit = (typeof UNITS)[number]
 

@@ -125,7 +125,7 @@ export class UsageGroup implements ProjectionGroup {
     return this.#hasBackdated ? [...problems, ...(await checkNoted(sql, target))] : problems
   }
 
-  /** Of backdated usage, the rows of blocks that are complete, and of units where it is kept so. */
+  /** The last position of backdated usage in complete blocks, or in complete units if kept so. */
   async #endOfSettled(sql: Transaction, target: Target | undefined, position: number) {
     const through = endOfBlock(position + 1) - BLOCK
     const kept = target && (await readKept(sql, target))
