@@ -103,12 +103,14 @@ async function readLeaves(
     select t.number, t.hashes
     from tiles t
     where t.shard = ${shard} and t.level = 0
-      and t.number between ${Math.floor((after + 1) / TILE_WIDTH)} and ${Math.floor(through / TILE_WIDTH)}`
+      and t.number between ${tileOf(after + 1)} and ${tileOf(through)}`
   const tiles = new Map(rows.map(({ number, hashes }) => [Number(number), hashes]))
   return (position) => {
     const at = HASH_BYTES * (position % TILE_WIDTH)
-    const tile = tiles.get(Math.floor(position / TILE_WIDTH))
+    const tile = tiles.get(tileOf(position))
     const leaf = tile?.subarray(at, at + HASH_BYTES)
     return leaf?.length === HASH_BYTES ? leaf : null
   }
 }
+
+const tileOf = (position: number) => Math.floor(position / TILE_WIDTH)
